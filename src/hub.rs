@@ -13,12 +13,15 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::analysis::{Analyser, Budget, Envelopes, Peaks, Rates, Seen};
 use crate::event::{Body, Event, Fault, FaultKind, Link, Origin, Port, SourceId, Timestamp};
 use crate::metrics::{Cursor, Format, Registry};
+use crate::session::Told;
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
 const SLICE: usize = 2_000;
 /// Names of sources, beyond which one that came from outside is not taken: streams named by the second would fill the
 /// memory otherwise.
 const MOST: usize = 4_096;
+/// What pipelines say of sessions within a second; what is more is counted by the series alone.
+const SESSIONS: usize = 1_000;
 
 /// Everything the agent knows, behind one lock.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct State {
     /// Events counted so far.
     accepted: u64,
     complaint_log: ComplaintLog,
+    /// What was said of sessions since it was last taken.
+    sessions: Vec<Told>,
     alarm: Alarm,
 }
 
@@ -128,6 +133,7 @@ impl State {
             rates: Rates::default(),
             accepted: 0,
             complaint_log: ComplaintLog::default(),
+            sessions: Vec::new(),
             alarm: Alarm::default(),
         }
     }
@@ -135,6 +141,13 @@ impl State {
     /// Who is told that something changed whose rules are evaluated at once. It is called with the lock held, and waits for nothing.
     pub fn set_alarm(&mut self, alarm: Box<dyn Fn() + Send>) {
         self.alarm = Alarm(Some(alarm));
+    }
+
+    /// Has the history look now.
+    pub fn ring(&self) {
+        if let Alarm(Some(alarm)) = &self.alarm {
+            alarm();
+        }
     }
 
     fn known(&self, name: &str) -> Option<SourceId> {
@@ -177,6 +190,10 @@ impl State {
                 drop(self.complaint_log.down.remove(&event.source));
             }
             Body::Tick => self.derive(event),
+            Body::Session(session) if self.sessions.len() < SESSIONS => {
+                let (pipeline, name) = (session.pipeline.to_owned(), session.name.to_owned());
+                self.sessions.push(Told { pipeline, name, step: session.step, at: event.at });
+            }
             Body::Device(_) | Body::Samples(_) => {
                 if let Some(envelopes) = &mut self.envelopes {
                     envelopes.observe(event);
@@ -232,6 +249,11 @@ impl State {
     #[must_use]
     pub fn why(&self, name: &str) -> Option<&str> {
         self.known(name).and_then(|source| self.complaint_log.down.get(&source)).map(|down| &*down.why)
+    }
+
+    /// What pipelines said of sessions since this was last asked.
+    pub fn take_sessions(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.sessions)
     }
 
     /// Events counted so far: those that sources reported, without the agent's own.

@@ -7,10 +7,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::sessions::Recordings;
 use super::{Agent, history, place};
+use crate::config::Config;
 use crate::http;
+use crate::hub::Hub;
 use crate::metrics::{OfTask, Own};
 use crate::respond::lines::Lines;
+use crate::respond::sessions;
 use crate::respond::tasks::{Around, Refused, Status, Task, Tasks};
 use crate::source::aside::apart;
 
@@ -23,14 +27,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Maintenance {
     of: Vec<Task>,
+    reports: sessions::Settings,
+    pub(super) sessions: Option<Recordings>,
     running: Option<(Tasks, CancellationToken, JoinHandle<()>)>,
     /// Runs and failures that were counted.
     counted: BTreeMap<String, (u64, u64)>,
 }
 
 impl Maintenance {
-    /// Updates the metrics.
-    pub(super) fn show(&mut self, own: &Own) {
+    /// Looks at the sessions, and updates the metrics.
+    pub(super) fn look(&mut self, hub: &Hub, own: &Own) {
+        if let Some(sessions) = &self.sessions {
+            sessions.look(hub, own);
+        }
         let Some((tasks, ..)) = &self.running else { return };
         for Status { name, runs, failures, last_success, last_seconds, overdue, .. } in tasks.list() {
             let of = OfTask { task: name.clone() };
@@ -48,8 +57,16 @@ impl Maintenance {
         }
     }
 
-    /// Ends what runs, with all that it started.
+    /// Ends everything.
     pub(super) async fn end(&mut self) {
+        self.end_tasks().await;
+        if let Some(sessions) = self.sessions.take() {
+            sessions.end().await;
+        }
+    }
+
+    /// Ends what runs, with all that it started.
+    async fn end_tasks(&mut self) {
         if let Some((_, stop, task)) = self.running.take() {
             stop.cancel();
             drop(tokio::time::timeout(PATIENCE, task).await);
@@ -58,19 +75,28 @@ impl Maintenance {
     }
 }
 
+/// The tasks that a configuration has: its own, and the report of each day or week.
+fn wanted(config: &Config) -> Vec<Task> {
+    let report = config.reports.every.map(|every| Task::report(every.as_str(), every.span()));
+    config.respond.tasks.iter().cloned().chain(report).collect()
+}
+
 impl Agent {
     /// Runs the tasks that the configuration has, in the place of those that run now.
     pub(super) async fn maintain(&self, maintenance: &mut Maintenance, events: &Lines) {
-        let wanted = self.config.respond.tasks.clone();
-        if maintenance.of == wanted && (maintenance.running.is_some() || wanted.is_empty()) {
+        self.keep_sessions(&mut maintenance.sessions).await;
+        let wanted = wanted(&self.config);
+        let same = maintenance.of == wanted && maintenance.reports == self.config.reports;
+        if same && (maintenance.running.is_some() || wanted.is_empty()) {
             return;
         }
-        maintenance.end().await;
+        maintenance.end_tasks().await;
         // Those of a task that is gone go with it.
         self.own.task_overdue.clear();
         self.own.task_last_success.clear();
         self.own.task_last_duration.clear();
         maintenance.of.clone_from(&wanted);
+        maintenance.reports.clone_from(&self.config.reports);
         if wanted.is_empty() {
             self.site.tasks.store(None);
             return;
@@ -85,10 +111,14 @@ impl Agent {
         let databases = history::history_file(&self.config).into_iter().chain(incidents).collect();
         let site = self.site.clone();
         let verdict = Arc::new(move || site.well());
+        let make = self.make_reports();
         let around = Around {
             databases,
             events: events.clone(),
             verdict,
+            make,
+            reports: self.config.reports.clone(),
+            url: format!("http://{}", self.instance()),
             clock: Arc::default(),
             wrong: Arc::default(),
         };

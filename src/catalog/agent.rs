@@ -21,6 +21,10 @@ pub static PAGE: Page = Page {
         &LOG_LINES_LOST,
         &EVENT_LOG_FAILING,
         &EVENT_LOG_DROPPED,
+        &REPORTS_WRITTEN,
+        &REPORT_FAILURES,
+        &REPORTS_FAILING,
+        &REPORTS_SIZE,
         &RECORDING_FAILING,
         &RECORDING_LOST,
         &RECORDING_LOST_BYTES,
@@ -258,6 +262,34 @@ pub static EVENT_LOG_DROPPED: Metric = Metric {
     name: "agent_event_log_dropped_lines",
     help: "Lines of the event log that were lost because it could not be written in time",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Reports that were filed.
+pub static REPORTS_WRITTEN: Metric = Metric {
+    name: "agent_reports_written",
+    help: "Reports of sessions that were written into the folder of reports",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Attempts to file one that failed.
+pub static REPORT_FAILURES: Metric = Metric {
+    name: "agent_report_failures",
+    help: "Attempts to write the report of a session that failed",
+    note: "Each is tried again for a week. The log says why",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Whether the last attempt failed.
+pub static REPORTS_FAILING: Metric = Metric {
+    name: "agent_reports_failing",
+    help: "Whether the last attempt to write a report failed (1) or not (0)",
+    ..Metric::BLANK
+};
+/// Bytes of the reports in their folder.
+pub static REPORTS_SIZE: Metric = Metric {
+    name: "agent_reports",
+    help: "Size of the reports in their folder, 0 where none is named",
+    unit: Unit::Bytes,
     ..Metric::BLANK
 };
 /// Whether the recording cannot be written.

@@ -288,7 +288,7 @@ async fn record(args: &Record) -> Result<Exit, End> {
     let (asked, limits) = (args.whom.open()?, args.whom.limits()?);
     let (answers, notes) = ask_all(&asked, report::questions(time)).await.map_err(End::Wrong)?;
     let source = asked.name();
-    let given = report::Given { time, source: source.clone(), answers, limits: &limits, only: &[], notes };
+    let given = report::Given { notes, ..report::Given::new(time, source.clone(), answers, &limits) };
     let verdict = report::build(given).verdict;
     if verdict.status != Status::Healthy && !args.allow_bad {
         let said: String = verdict.sentences.iter().take(5).map(|one| format!("\n  {}", one.text)).collect();

@@ -17,6 +17,7 @@ mod recording;
 mod report;
 mod run;
 mod server;
+mod session;
 mod silence;
 mod simulate;
 mod status;
@@ -68,6 +69,7 @@ It ends with 0 if there is an answer, 1 if the server cannot be asked or cannot 
 const REPORT: &str = "\
 Examples:
   neural-exporter report --last 30m
+  neural-exporter report --session last --format html > last.html
   neural-exporter report --from 2026-11-29T14:03:00Z --to 2026-11-29T15:10:00Z --device cyton --format html > cyton.html
   neural-exporter report --last 7d --server http://prometheus:9090 --format json
 
@@ -86,6 +88,15 @@ const REGRESSIONS: &str = "\
 The agent compares the last minutes with each of benchmarks.baselines every 10 minutes.
 
 Exit codes: 0 none lasts, 1 nothing was compared, or nobody can be asked, 2 bad usage, 3 one lasts.";
+
+const SESSION: &str = "\
+Examples:
+  neural-exporter session start sub-01_ses-01_task-rest
+  neural-exporter session stop
+  neural-exporter session list
+  neural-exporter report --session last
+
+Exit codes: 0 done, 1 there is no such session, it is open or ended already, or the agent does not answer, 2 bad usage.";
 
 const INCIDENTS: &str = "\
 Examples:
@@ -203,6 +214,9 @@ enum Command {
     /// Incidents: what the agent keeps of alerts that fired, and who takes care of which.
     #[command(after_help = INCIDENTS)]
     Incidents(incidents::Args),
+    /// Sessions: from the begin of a recording to its end; which there were, and beginning or ending one by hand.
+    #[command(after_help = SESSION)]
+    Session(session::Args),
     /// Tasks: what the agent does from time to time, and having it done now.
     #[command(after_help = TASK)]
     Task(task::Args),
@@ -329,6 +343,8 @@ enum SchemaOf {
     Pack,
     /// The JSON lines that pipelines send.
     Events,
+    /// A report as JSON.
+    Report,
 }
 
 /// The command line, as documentation is written from it.
@@ -384,6 +400,7 @@ fn command() -> ExitCode {
         Some(Command::Top(args)) => top::top(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Session(args)) => session::session(&args),
         Some(Command::Task(args)) => task::task(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::TestRules(args)) => test_rules::test_rules(&args),
@@ -406,6 +423,7 @@ fn schema(of: SchemaOf) -> Exit {
     let schema = match of {
         SchemaOf::Config => crate::config::Config::schema(),
         SchemaOf::Pack => crate::config::pack::schema(),
+        SchemaOf::Report => crate::view::report::schema(),
         SchemaOf::Events => return print(include_bytes!("../../deploy/events.schema.json")),
     };
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();

@@ -107,26 +107,38 @@ pub(super) fn query(args: &Args) -> Exit {
     }
 }
 
+/// Reads a configuration; says what is wrong with it.
+fn load(file: Option<&std::path::Path>) -> Result<Config, Exit> {
+    run::load(file).map_err(|problems| {
+        complain(&Unread::Config(problems));
+        Exit::Usage
+    })
+}
+
 impl Whom {
     /// Who answers; says what is wrong with it.
     pub(super) fn open(&self) -> Result<Bridged, Exit> {
+        self.opened().map(|(asked, _)| asked)
+    }
+
+    /// The same, with the configuration: nothing beside a server that is named without one.
+    pub(super) fn opened(&self) -> Result<(Bridged, Option<Config>), Exit> {
         let wrong = |of: &str, why: String| {
             complain(&format!("{of}: {why}"));
             Exit::Usage
         };
         if self.server.is_some() {
-            return Ok(Bridged(vec![Box::new(self.keeper()?)]));
+            let config = run::chosen(&self.file).map(|file| load(Some(&file))).transpose()?;
+            return Ok((Bridged(vec![Box::new(self.keeper()?)]), config));
         }
-        let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
-            complain(&Unread::Config(problems));
-            Exit::Usage
-        })?;
+        let config = load(run::chosen(&self.file).as_deref())?;
         let own = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
         let mut all: Vec<Box<dyn Answers>> = vec![Box::new(own.map_err(|why| wrong("listen", why))?)];
         if let Some(file) = history_file(&config).filter(|file| file.exists()) {
             all.push(Box::new(Past(file)));
         }
-        config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))
+        let asked = config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))?;
+        Ok((asked, Some(config)))
     }
 
     /// The one server that is named, or else the agent of the configuration: who keeps what is not asked in PromQL. Says what is wrong with it.
@@ -136,10 +148,7 @@ impl Whom {
             Exit::Usage
         };
         let Some(url) = &self.server else {
-            let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
-                complain(&Unread::Config(problems));
-                Exit::Usage
-            })?;
+            let config = load(run::chosen(&self.file).as_deref())?;
             let server = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
             return server.map_err(|why| wrong("listen", why));
         };
@@ -154,11 +163,14 @@ impl Whom {
         if self.server.is_some() && run::chosen(&self.file).is_none() {
             return Ok(Limits::default());
         }
-        let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
-            complain(&Unread::Config(problems));
-            Exit::Usage
-        })?;
+        let config = load(run::chosen(&self.file).as_deref())?;
         Ok(Limits::changed(config.alerts.limits))
+    }
+
+    /// The agent that the configuration describes, where one is meant: that has sessions and incidents, which no Prometheus has.
+    pub(super) fn agent(&self, config: Option<&Config>) -> Option<Server> {
+        let root = own(config?);
+        Server::open(&Link::from(root.as_str()), &Access::default(), None).ok()
     }
 }
 

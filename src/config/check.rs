@@ -228,6 +228,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.ask();
     check.alerts();
     check.respond();
+    check.reports();
     check.provision();
     check.sources();
     check.problems
@@ -515,6 +516,33 @@ impl Check<'_> {
         if off && self.document.part::<bool>(&at) == Some(true) {
             let message = "the agent cannot evaluate rules without a history: history.enabled is false";
             self.wrong(&at, message.to_owned());
+        }
+    }
+
+    /// Whether there is a place for the reports that are filed, and whether receivers can be reached.
+    fn reports(&mut self) {
+        let path = Path::from("reports");
+        let Some(reports) = self.document.part::<crate::respond::sessions::Settings>(&path) else { return };
+        for (key, why, hint) in reports.problems() {
+            *self.wrong(&path.key(key), why) = Some(hint.to_owned());
+        }
+        let off = self.document.part::<bool>(&Path::from("history").key("enabled")) == Some(false);
+        if off && (reports.folder.is_some() || reports.every.is_some()) {
+            let key = if reports.folder.is_some() { "folder" } else { "every" };
+            *self
+                .wrong(&path.key(key), "no report can be made without a history: history.enabled is false") =
+                Some("remove history.enabled, or reports".to_owned());
+        }
+        self.span(&path.key("shortest"), (Span::seconds(0), Span::seconds(86_400)));
+        self.span(&path.key("keep").key("age"), (Span::seconds(3_600), Span::seconds(100 * 365 * 86_400)));
+        for (index, receiver) in reports.receivers.iter().enumerate() {
+            let place = path.key("receivers").item(index);
+            if let Some(why) = crate::respond::wrong_address(receiver) {
+                self.wrong(&place, why);
+            }
+            if let Some((why, hint)) = receiver.wrong(Alertmanager::From0_28) {
+                *self.wrong(&place, why) = Some(hint.to_owned());
+            }
         }
     }
 

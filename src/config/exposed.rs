@@ -28,8 +28,12 @@ impl Config {
                 found.add("watchdog", url, &format!("{on} watchdog_file"));
             }
         });
-        for (list, index, receiver) in alerts.every_receiver() {
-            let path = format!("alerts.{}[{index}]", list.key());
+        let alerted = alerts
+            .every_receiver()
+            .map(|(list, index, receiver)| (format!("alerts.{}[{index}]", list.key()), receiver));
+        let reported = self.reports.receivers.iter().enumerate();
+        let reported = reported.map(|(index, receiver)| (format!("reports.receivers[{index}]"), receiver));
+        for (path, receiver) in alerted.chain(reported) {
             match receiver {
                 Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of) => {
                     if let Some(url) = of.url.as_ref().filter(|url| url.hides()) {

@@ -83,6 +83,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// What the agent does when alerts fire that it evaluates itself. Nothing, unless you configure it.
     pub respond: respond::Settings,
+    /// Reports that the agent files by itself: of each session, and of each day or week. None, until a folder is named.
+    pub reports: respond::sessions::Settings,
     /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless you configure it.
     pub provision: provision::Settings,
     /// The inputs of the agent, each item a mapping with one key: the kind. A list here
@@ -121,6 +123,7 @@ impl Default for Config {
             exposition: Exposition::default(),
             alerts: Alerts::default(),
             respond: respond::Settings::default(),
+            reports: respond::sessions::Settings::default(),
             provision: provision::Settings::default(),
             sources: Source::defaults(),
             folder: PathBuf::new(),
@@ -231,11 +234,13 @@ impl Config {
         let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
         let alerts = &mut self.alerts;
         let receivers =
-            alerts.receivers.iter_mut().chain(&mut alerts.escalations).flat_map(render::Receiver::paths);
+            alerts.receivers.iter_mut().chain(&mut alerts.escalations).chain(&mut self.reports.receivers);
+        let receivers = receivers.flat_map(render::Receiver::paths);
         for path in own
             .chain(targets)
             .chain(receivers)
             .chain(self.respond.paths())
+            .chain(&mut self.reports.folder)
             .chain(self.ask.paths())
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {

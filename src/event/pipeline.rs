@@ -106,11 +106,13 @@ pub enum Judged<'a> {
 pub struct Session<'a> {
     /// The pipeline it belongs to.
     pub pipeline: &'a str,
+    /// What people call it; empty where it is not said. It is for a report of it, and never a label.
+    pub name: &'a str,
     /// What happened to it.
     pub step: SessionStep,
 }
 
-/// The life of a session. It has no name here: ids of sessions are not labels.
+/// The life of a session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SessionStep {
     /// It began.

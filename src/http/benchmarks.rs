@@ -146,8 +146,7 @@ impl Site {
         let answers =
             self.answers(report::questions(time), &Until::usual()).map_err(|error| unasked(&error))?;
         let limits = &self.catalogue.load().settings.limits;
-        let given =
-            report::Given { time, source: String::new(), answers, limits, only: &[], notes: Vec::new() };
+        let given = report::Given::new(time, String::new(), answers, limits);
         let verdict = report::build(given).verdict;
         Ok((verdict.status, verdict.in_short()))
     }

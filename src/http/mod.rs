@@ -23,6 +23,7 @@ mod preview;
 mod provision;
 mod reply;
 mod routes;
+mod sessions;
 mod silences;
 mod tasks;
 mod view;
@@ -59,6 +60,7 @@ use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::promql::Storage;
 use crate::view::html::{self, InEffect};
+use crate::view::report;
 
 /// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can
 /// continue.
@@ -131,6 +133,8 @@ pub struct Site {
     pub silencer: ArcSwapOption<Silencer>,
     /// What the agent does from time to time.
     pub tasks: ArcSwapOption<Tasks>,
+    /// Who holds the sessions.
+    pub sessions: ArcSwapOption<Sessions>,
     /// The configuration in effect, for people.
     pub config: ArcSwap<InEffect>,
     /// The last lines of the log.
@@ -167,6 +171,7 @@ impl std::fmt::Debug for Deliveries {
     }
 }
 
+pub use sessions::Sessions;
 pub use silences::Silencer;
 pub use tasks::{Begin, NotBegun, Tasks};
 
@@ -226,6 +231,7 @@ impl Site {
             silencer: ArcSwapOption::empty(),
             elsewhere: ArcSwapOption::empty(),
             tasks: ArcSwapOption::empty(),
+            sessions: ArcSwapOption::empty(),
             config: ArcSwap::default(),
             log: OnceLock::new(),
             views: view::Views::default(),
@@ -335,6 +341,13 @@ impl Site {
             Route::Benchmarks(asked) => self.benchmarks((asked, found.part), request, body, pass).await,
             Route::Regressions => self.regressions(request).await,
             Route::Tasks => self.list_tasks(),
+            Route::Sessions if request.method == hyper::Method::POST => {
+                self.start_session(request, body, pass)
+            }
+            Route::Sessions => self.list_sessions(request),
+            Route::Session => self.one_session(&found.decoded().unwrap_or_default()),
+            Route::SessionStop => self.stop_session(&found.decoded().unwrap_or_default(), pass),
+            Route::ReportSchema => reply::json(StatusCode::OK, report::schema().to_string()),
             Route::TaskRun => self.begin_task(found.part, pass),
             Route::OpenApi => openapi::document(&request.headers),
         }

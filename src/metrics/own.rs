@@ -110,6 +110,14 @@ pub struct Own {
     pub actions: Family<OfHookStep, Counter>,
     /// Incidents that should have had a hook.
     pub actions_missing: Family<OfPriority, Counter>,
+    /// Reports that were filed.
+    pub reports_written: Counter,
+    /// Attempts to file one that failed.
+    pub report_failures: Counter,
+    /// Whether the last attempt failed.
+    pub reports_failing: Gauge,
+    /// Bytes of the reports in their folder.
+    pub reports_size: Gauge,
     /// Runs of tasks.
     pub task_runs: Family<OfTask, Counter>,
     /// Those that failed.
@@ -352,6 +360,10 @@ impl Own {
             log_lines_lost: enter(r, &agent::LOG_LINES_LOST, Family::default()),
             event_log_failing: enter(r, &agent::EVENT_LOG_FAILING, Gauge::default()),
             event_log_dropped: enter(r, &agent::EVENT_LOG_DROPPED, Counter::default()),
+            reports_written: enter(r, &agent::REPORTS_WRITTEN, Counter::default()),
+            report_failures: enter(r, &agent::REPORT_FAILURES, Counter::default()),
+            reports_failing: enter(r, &agent::REPORTS_FAILING, Gauge::default()),
+            reports_size: enter(r, &agent::REPORTS_SIZE, Gauge::default()),
             recording_failing: enter(r, &agent::RECORDING_FAILING, Gauge::default()),
             recording_lost: enter(r, &agent::RECORDING_LOST, Counter::default()),
             recording_lost_bytes: enter(r, &agent::RECORDING_LOST_BYTES, Counter::default()),

@@ -210,7 +210,7 @@ fn what_no_sum_can_hold_is_refused_and_changes_nothing() {
 fn a_session_that_began_before_the_agent_is_not_one_too_few() {
     let (mut r, source) = registry(Limits::default());
     let active = |r: &mut Registry, step| {
-        r.fold(&event(source, 1, Body::Session(Session { pipeline: "p", step }))).unwrap();
+        r.fold(&event(source, 1, Body::Session(Session { pipeline: "p", name: "", step }))).unwrap();
         r.number("neural_sessions_active", "pipeline=\"p\"")
     };
     assert_eq!(active(&mut r, SessionStep::Ended { seconds: None }), Some(0.0));

@@ -13,6 +13,7 @@ mod notify;
 mod receivers;
 mod rules;
 mod saver;
+pub mod sessions;
 mod settings;
 mod state;
 pub mod tasks;

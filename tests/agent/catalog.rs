@@ -243,7 +243,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Session => {
             let seconds = Some(60.0);
             [SessionStep::Started, SessionStep::Ended { seconds }, SessionStep::Failed { seconds }]
-                .map(|step| Body::Session(Session { pipeline, step }))
+                .map(|step| Body::Session(Session { pipeline, name: "", step }))
                 .to_vec()
         }
         Topic::Request => [200, 503]

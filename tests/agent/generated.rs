@@ -27,3 +27,10 @@ fn the_schema_of_packs_is_current() {
     text.push('\n');
     same(&at("deploy/pack.schema.json"), &text);
 }
+
+#[test]
+fn the_schema_of_reports_is_current() {
+    let mut text = serde_json::to_string_pretty(&neural_exporter::view::report::schema()).unwrap();
+    text.push('\n');
+    same(&at("deploy/report.schema.json"), &text);
+}

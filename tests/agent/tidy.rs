@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("render", 2, &[]),
     ("history", 2, &[]),
     ("alert", 2, &[]),
+    ("session", 2, &[]),
     ("hub", 3, &[]),
     ("clock", 3, &[]),
     ("client", 3, &[]),

@@ -30,6 +30,17 @@ impl Status {
     }
 }
 
+/// A page that goes with a notification where that can be: a mail has it beside its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// What the mail is called.
+    pub title: String,
+    /// The name of its file.
+    pub file: String,
+    /// What is in it.
+    pub html: String,
+}
+
 /// A notification.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -45,6 +56,8 @@ pub struct Message {
     pub reason: Reason,
     /// When it was put together, ms.
     pub at: i64,
+    /// A page that goes with it.
+    pub sheet: Option<Arc<Sheet>>,
 }
 
 impl Message {
@@ -64,6 +77,7 @@ impl Message {
             alerts: alerts.into_iter().map(|alert| (status(&alert), alert)).collect(),
             reason,
             at,
+            sheet: None,
         }
     }
 

@@ -26,7 +26,7 @@ use crate::event::Jump;
 use crate::promql::Labels;
 
 pub use self::log::Reason;
-pub use self::message::{Message, Status};
+pub use self::message::{Message, Sheet, Status};
 pub use self::plan::{Integration, Plan, Zones};
 pub use self::posted::Posted;
 pub use self::saved::Saved;

@@ -1,16 +1,21 @@
 //! What a report says of a time: a section for each kind of thing, a column of it for each number.
 //!
 //! A number is PromQL, evaluated at the end of the time. `$window` stands for its length, `$seconds` for the same in seconds, `$start`
-//! for its begin in seconds since the epoch, `$growth(counter)` for by how much a counter grew in it that the agent counts itself, and `$moved(counter)` for the same of a
+//! for its begin in seconds since the epoch, `$early` for a minute after its begin, `$growth(counter)` for by how much a counter grew in it that the agent counts itself, and `$moved(counter)` for the same of a
 //! counter that is older than the agent, as the bytes of a network interface are: see [`growth`] and [`moved`].
 
+pub mod details;
 mod sections;
 
 use std::fmt::Write;
 
 use super::Unit;
 use super::card::Judged;
+pub use details::DETAILS;
 pub use sections::SECTIONS;
+
+/// What is known so long after the begin of a time is how it was at its begin, in ms.
+const EARLY: i64 = 60_000;
 
 /// A table of a report.
 #[derive(Debug)]
@@ -44,6 +49,39 @@ pub struct Column {
     pub judged: Option<Judged>,
     /// Whether it is a share of the time, or of all, that went well: the stability is a mean of these.
     pub is_share_well: bool,
+}
+
+/// What a report lists or draws over its time, point by point.
+#[derive(Debug)]
+pub struct Detail {
+    /// Its name.
+    pub key: &'static str,
+    /// The labels that tell lines apart; those of an answer are all kept where an alert's are.
+    pub labels: &'static [&'static str],
+    /// How near its points are.
+    pub points: Points,
+    /// The number, over time. `$step` stands for the time from one point to the next, `$since(counter)` for by how much a counter grew
+    /// since the point before: see [`since`].
+    pub ask: &'static str,
+}
+
+/// How near the points of a line are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Points {
+    /// As near as scrapes are, for what has a time.
+    Close,
+    /// So many as fit on a page, for what is drawn.
+    Few,
+}
+
+/// By how much a counter that the agent counts grew since the point before. What is added over all points is what was counted, to the unit:
+/// its value less the one before; or its value, where it is new or began again and the agent was there before it.
+#[must_use]
+pub fn since(counter: &str) -> String {
+    format!(
+        "({counter} - ({counter} offset $step <= {counter}) \
+         or {counter} and on (job, instance) neural_agent_build_info offset $step)"
+    )
 }
 
 /// By how much a counter grew in `$window`, as PromQL: exactly, as far as scrapes tell. `increase` is no such number: it adds what it
@@ -86,7 +124,10 @@ pub fn text(ask: &str, start: i64, window: i64) -> String {
     let mut seconds = String::new();
     // Writing to a string cannot fail.
     let _ = write!(seconds, "{}.{:03}", start.div_euclid(1000), start.rem_euclid(1000));
-    let out = out.replace("$window", &format!("{window}ms")).replace("$start", &seconds);
+    let early = start.saturating_add(EARLY.min(window));
+    let early = format!("{}.{:03}", early.div_euclid(1000), early.rem_euclid(1000));
+    let out =
+        out.replace("$window", &format!("{window}ms")).replace("$start", &seconds).replace("$early", &early);
     out.replace("$seconds", &format!("{}", window as f64 / 1000.0))
 }
 
@@ -101,6 +142,12 @@ fn written(text: &str, begin: &str, make: fn(&str) -> String) -> String {
         rest = after;
     }
     out + rest
+}
+
+/// A question of a detail, with the time from one point to the next in ms.
+#[must_use]
+pub fn stepped(ask: &str, step: i64) -> String {
+    written(ask, "$since(", since).replace("$step", &format!("{step}ms"))
 }
 
 impl Column {
@@ -144,6 +191,9 @@ mod tests {
                     assert!(alerts.contains(alert), "{alert} is no alert");
                 }
             }
+        }
+        for ask in DETAILS.iter().map(|detail| detail.ask) {
+            assert!(!stepped(ask, 60_000).contains('$'), "{ask}");
         }
     }
 }

@@ -65,6 +65,7 @@ const DEVICES: Section = Section {
         Column::new("clock_drift", "Clock drift", Unit::Ratio, "max by (instance, device) (last_over_time(neural_device_clock_drift_ratio[$window]))"),
         Column::new("bad_channels", "Most bad channels", Unit::None, "max by (instance, device) (max_over_time(neural_device_bad_channels[$window]))"),
         Column::new("quality", "Signal quality", Unit::Ratio, "avg by (instance, device) (avg_over_time(neural_device_quality_ratio[$window]))"),
+        Column::new("battery_start", "Battery at the begin", Unit::Ratio, "min by (instance, device) (last_over_time(neural_device_battery_ratio[5m] @ $early))"),
         Column::new("battery", "Battery at the end", Unit::Ratio, "min by (instance, device) (last_over_time(neural_device_battery_ratio[$window]))")
             .judged(
                 Judged::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
@@ -112,6 +113,12 @@ const CHANNELS: Section = Section {
         Column::new("noise", "Noise", Unit::Ratio, "avg by (instance, device, channel) (avg_over_time(neural_channel_noise_ratio[$window]))"),
         Column::new("railed", "At the rail", Unit::Ratio, "avg by (instance, device, channel) (avg_over_time(neural_channel_railed_ratio[$window]))"),
         Column::new("flat", "Flat", Unit::Ratio, "avg by (instance, device, channel) (avg_over_time(neural_channel_flat_ratio[$window]))"),
+        Column::new(
+            "impedance_start",
+            "Impedance at the begin",
+            Unit::Ohms,
+            "max by (instance, device, channel) (last_over_time(neural_device_electrode_impedance_ohms[5m] @ $early))",
+        ),
         Column::new("impedance", "Impedance", Unit::Ohms, "max by (instance, device, channel) (last_over_time(neural_device_electrode_impedance_ohms[$window]))")
             .judged(Judged::limit(is(&limit::DEVICE_IMPEDANCE), "has an impedance of {}", &["NeuralSignalImpedance"])),
     ],

@@ -180,8 +180,8 @@ macro_rules! fields {
             }
 
             fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-                while let Some(name) = map.next_key()? {
-                    match name {
+                while let Some(field) = map.next_key()? {
+                    match field {
                         $(Name::$name => self.0.$name = map.next_value()?,)*
                         Name::Unknown => drop(map.next_value::<IgnoredAny>()?),
                     }
@@ -207,6 +207,7 @@ impl<'a> DeserializeSeed<'a> for Fill<'_, 'a> {
 fields! {
     "type" kind: Text<'a>,
     "pipeline" pipeline: Text<'a>,
+    "name" name: Text<'a>,
     "stage" stage: Text<'a>,
     "seconds" seconds: f64,
     "start" start: f64,
@@ -302,7 +303,8 @@ fn session(f: &Fields<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
         "failed" => SessionStep::Failed { seconds: duration(f)? },
         _ => return Err(FaultKind::BadValue),
     };
-    out(Body::Session(Session { pipeline: text_of(&f.pipeline)?, step }));
+    let name = if f.name.is_some() { text_of(&f.name)? } else { "" };
+    out(Body::Session(Session { pipeline: text_of(&f.pipeline)?, name, step }));
     Ok(())
 }
 

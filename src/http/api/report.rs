@@ -1,12 +1,21 @@
 //! A report over any time, from the history.
 
+use std::sync::Arc;
+
 use super::{Parameters, Site, Until, invalid};
+use crate::alert::incident::Wanted;
 use crate::clock::now;
 use crate::promql::Error;
-use crate::view::report::{self, Given, Report, Time};
+use crate::session::Session;
+use crate::view::report::{self, Episode, Given, Report, Time};
 
 /// The time of a report where nothing is said, in ms.
 const WINDOW: i64 = 3_600_000;
+
+/// Incidents that are looked at for a report.
+const INCIDENTS: usize = 5_000;
+/// Those of a report.
+const LISTED: usize = 1_000;
 
 /// A form of a report: its name, its media type, and what writes it.
 type Form = (&'static str, &'static str, fn(&Report) -> String);
@@ -34,15 +43,32 @@ impl Site {
             let names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
             return Err(invalid("format", &format!("it is one of {}", names.join(", "))));
         };
-        let end = p.time("end")?.unwrap_or_else(|| now().wall_milliseconds());
-        let window = p.duration("window")?.unwrap_or(WINDOW);
-        let start = p.time("start")?.unwrap_or_else(|| end.saturating_sub(window));
-        if start >= end {
+        let present = now().wall_milliseconds();
+        let session = p.get("session").map(|name| self.session(name)).transpose();
+        let session = session.map_err(|why| invalid("session", &why))?;
+        let time = match &session {
+            Some(session) => {
+                if ["start", "end", "window"].iter().any(|name| p.get(name).is_some()) {
+                    return Err(invalid(
+                        "session",
+                        "a session has its own time: leave out start, end and window",
+                    ));
+                }
+                let (start, end) = session.time(present);
+                Time { start, end }
+            }
+            None => {
+                let end = p.time("end")?.unwrap_or(present);
+                let window = p.duration("window")?.unwrap_or(WINDOW);
+                Time { start: p.time("start")?.unwrap_or_else(|| end.saturating_sub(window)), end }
+            }
+        };
+        if time.start >= time.end {
             return Err(invalid("window", "the time is empty: start is not before end"));
         }
         let named = |name: &str| Some((name.to_owned(), p.get(name)?.to_owned()));
         let only: Vec<(String, String)> = ["device", "pipeline"].into_iter().filter_map(named).collect();
-        Ok(write(&self.report_of(Time { start, end }, &only, until)?))
+        Ok(write(&self.report_about(session.as_ref(), time, &only, until)?))
     }
 
     /// A report of a time.
@@ -52,10 +78,51 @@ impl Site {
         only: &[(String, String)],
         until: &Until,
     ) -> Result<Report, Error> {
+        self.report_about(None, time, only, until)
+    }
+
+    /// The report of a session or a time, from the history and the incidents.
+    fn report_about(
+        &self,
+        session: Option<&Session>,
+        time: Time,
+        only: &[(String, String)],
+        until: &Until,
+    ) -> Result<Report, Error> {
         let answers = self.answers(report::questions(time), until)?;
         let limits = &self.catalogue.load().settings.limits;
-        let source = "the agent's history".to_owned();
-        Ok(report::build(Given { time, source, answers, limits, only, notes: Vec::new() }))
+        let (incidents, note) = self.episodes(time);
+        Ok(report::build(Given {
+            only,
+            // What becomes of the report is not known to it.
+            session: session.cloned().map(Session::unfiled),
+            incidents,
+            notes: note.into_iter().collect(),
+            ..Given::new(time, "the agent's history".to_owned(), answers, limits)
+        }))
+    }
+
+    /// The incidents that were open in a time, and what is missing.
+    fn episodes(&self, time: Time) -> (Option<Vec<Episode>>, Option<String>) {
+        let Some(incidents) = self.incidents.load_full() else { return (None, None) };
+        let (mut found, mut looked) = (Vec::new(), 0);
+        let wanted = Wanted { to: Some(time.end), ..Wanted::default() };
+        let missing = incidents.0.list(&wanted, &mut |incident| {
+            looked += 1;
+            found.extend(Episode::of(&incident, time));
+            looked < INCIDENTS && found.len() < LISTED
+        });
+        found.reverse();
+        (Some(found), missing)
+    }
+
+    /// The report of a session, or of a time that is none, as it is filed.
+    ///
+    /// # Errors
+    /// There is no history, or it cannot be read.
+    pub fn filed(&self, session: Option<&Session>, (start, end): (i64, i64)) -> Result<Report, String> {
+        let until = Until { gone: Arc::default(), deadline: u64::MAX };
+        self.report_about(session, Time { start, end }, &[], &until).map_err(|error| error.text)
     }
 }
 

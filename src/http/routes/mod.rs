@@ -69,6 +69,14 @@ pub(super) enum Route {
     Tasks,
     /// Having it done now.
     TaskRun,
+    /// Sessions, listed and begun.
+    Sessions,
+    /// One session.
+    Session,
+    /// The end of one that was begun by hand.
+    SessionStop,
+    /// What a report looks like as JSON.
+    ReportSchema,
     /// The description of this API.
     OpenApi,
     /// Devices and pipelines as data.

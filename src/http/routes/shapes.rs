@@ -594,3 +594,15 @@ pub(super) fn removed(_: &mut SchemaGenerator) -> Json {
         &json!({"type": "object", "required": ["removed"], "properties": {"removed": {"type": "string"}}}),
     )
 }
+
+pub(super) fn session(schemas: &mut SchemaGenerator) -> Json {
+    success(&schemas.subschema_for::<crate::session::Session>().to_value())
+}
+
+pub(super) fn sessions(schemas: &mut SchemaGenerator) -> Json {
+    let one = schemas.subschema_for::<crate::session::Session>().to_value();
+    success(&json!({
+        "type": "object", "required": ["sessions"],
+        "properties": {"sessions": list(&one), "next": {"type": ["string", "null"]}}
+    }))
+}

@@ -347,6 +347,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         &[
             START, END,
             may("window", SPAN, "The time up to `end`, where there is no `start`; an hour where nothing is said."),
+            may("session", NAME, "Of this session, instead of a time: its name, its id, or `last`."),
             may("device", WORD, "This device alone."),
             may("pipeline", WORD, "This pipeline alone."),
             may("format", r#"{"enum":["json","html","text","csv","md"]}"#, "Its form; JSON where nothing is said."),
@@ -577,6 +578,28 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         &[json(shapes::old_issues)],
     )])
     .under(FORMER),
+    Row::api("/api/v1/sessions", Route::Sessions, Form::Prometheus, &[
+        Operation::get("sessions", "Sessions, the newest first; `next` is what `before` asks the next page with.", &[json(shapes::sessions)])
+            .asks(SESSIONS)
+            .fails(&[404]),
+        Operation::change(Verb::Post, "startSession", "Begins a session by hand.", &[json(shapes::session)])
+            .asks(&[must("name", NAME, "What it is called; one of BIDS names its report so.")])
+            .fails(&[404, 409]),
+    ]),
+    Row::api("/api/v1/sessions/{name}", Route::Session, Form::Prometheus, &[Operation::get(
+        "session",
+        "One session: by its id, the newest of a name, or `last`, the one that ended last.",
+        &[json(shapes::session)],
+    )
+    .asks(SESSION)
+    .fails(&[404])])
+    .under("/api/v1/sessions"),
+    Row::api("/api/v1/sessions/{name}/stop", Route::SessionStop, Form::Prometheus, STOP_SESSION).under("/api/v1/sessions"),
+    Row::api("/api/v1/report/schema", Route::ReportSchema, Form::Problem, &[Operation::get(
+        "reportSchema",
+        "The JSON Schema of a report.",
+        &[json(shapes::any_object)],
+    )]),
 ];
 
 const COMPARED: &[Asked] = &[
@@ -609,6 +632,23 @@ const PAGE: &[Asked] = &[
 const COMPONENT: &[Asked] = &[must("name", NAME, "Its name.")];
 
 const SILENCE_ID: &[Asked] = &[must("id", NAME, "Its name.")];
+const SESSION: &[Asked] = &[must("name", NAME, "Its name, its id, or `last`.")];
+/// What is asked of sessions.
+const SESSIONS: &[Asked] = &[
+    may("state", r#"{"type":"array","items":{"enum":["open","ended","failed","lost"]}}"#, "Their states."),
+    may(
+        "origin",
+        r#"{"type":"array","items":{"enum":["event","program","stream","hand"]}}"#,
+        "Who says when they begin and end.",
+    ),
+    may("name", NAME, "Those of this name."),
+    may("before", NAME, "Those before this one: `next` of the page before."),
+    may(
+        "limit",
+        r#"{"type":"integer","minimum":1,"maximum":1000}"#,
+        "So many at most; 100 where nothing is said.",
+    ),
+];
 const TASK: &[Asked] = &[must("name", NAME, "Its name.")];
 
 /// Something that is changed by POST, and by PUT for those who are used to that.
@@ -652,6 +692,14 @@ const SILENCE_INCIDENT: &[Operation] = change!(
     &[json(shapes::incident_silence)],
     SILENCE_FOR,
     &[303, 404, 409]
+);
+const STOP_SESSION: &[Operation] = change!(
+    "stopSession",
+    "stopSessionPut",
+    "Ends a session that was begun by hand; `-` is the only one.",
+    &[json(shapes::session)],
+    &[must("name", NAME, "Its name or id; `-` where one alone is open.")],
+    &[404, 409]
 );
 const RUN_TASK: &[Operation] =
     change!("runTask", "runTaskPut", "Has a task done now.", &[json(shapes::begun)], TASK, &[404, 409, 503]);

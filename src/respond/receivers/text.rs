@@ -104,6 +104,7 @@ pub(super) mod testing {
             alerts: (0..alerts).map(alert).collect(),
             reason: Reason::First,
             at: 0,
+            sheet: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::clock::{Doubt, Trusted, now};
 use crate::respond::lines::Lines;
+use crate::respond::sessions::{self, Make};
 use crate::secret::Exposed;
 use crate::sys::is_clock_synchronised;
 
@@ -27,6 +28,12 @@ pub struct Around {
     pub events: Lines,
     /// Whether things are well. It may wait for a disk.
     pub verdict: Arc<Verdict>,
+    /// Makes a report.
+    pub make: Arc<Make>,
+    /// Where reports are filed, and who is sent them.
+    pub reports: sessions::Settings,
+    /// Where people see the agent.
+    pub url: String,
     /// Whether the machine's clock can be believed.
     pub clock: Arc<Mutex<Trusted>>,
     /// Spans of time, ms since 1970, that a clock said which was wrong: files that were changed in them are of an unknown age.

@@ -8,6 +8,7 @@ mod compact;
 mod exec;
 mod health;
 mod job;
+mod report;
 mod rotate;
 mod schedule;
 mod settings;

@@ -44,6 +44,19 @@ fn timeout() -> Span {
 }
 
 impl Task {
+    /// The one that makes a report of each span of time; its name is that of the span.
+    #[must_use]
+    pub fn report(name: &str, every: Span) -> Self {
+        Self {
+            name: format!("report-of-{name}"),
+            every,
+            jitter: Some(Span::seconds(0)),
+            timeout: timeout(),
+            expected: None,
+            work: Work::Report(super::report::Settings { last: every }),
+        }
+    }
+
     pub(super) fn schedule(&self) -> Schedule {
         let every = ms(self.every.0);
         let jitter = self.jitter.map_or(every / 10, |jitter| ms(jitter.0));

@@ -9,6 +9,9 @@ fn around(verdict: Result<String, String>) -> Around {
         databases: Vec::new(),
         events: Lines::default(),
         verdict,
+        make: Arc::new(|_, _| Err("no history".to_owned())),
+        reports: crate::respond::sessions::Settings::default(),
+        url: String::new(),
         clock: Arc::default(),
         wrong: Arc::default(),
     }

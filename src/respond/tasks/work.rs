@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
-use super::{clean, compact, exec, health, rotate};
+use super::{clean, compact, exec, health, report, rotate};
 
 macro_rules! works {
     ($($(#[$doc:meta])* $name:ident: $settings:ty, $key:literal;)*) => {
@@ -49,6 +49,8 @@ works! {
     Health: health::Settings, "health";
     /// Begin another file of the agent's event log.
     Rotate: rotate::Settings, "rotate";
+    /// Make a report of the last days, for the folder of reports and their receivers.
+    Report: report::Settings, "report";
     /// Run a program.
     Exec: exec::Settings, "exec";
 }
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_called_what_it_is_written_as() {
-        for key in ["compact", "clean", "health", "rotate", "exec"] {
+        for key in ["compact", "clean", "health", "report", "rotate", "exec"] {
             let more = match key {
                 "clean" => "folders: [/tmp/x/y], older_than: 1d",
                 "exec" => "command: [x]",

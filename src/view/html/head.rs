@@ -65,7 +65,7 @@ fn place(name: &str) -> Option<(f64, f64)> {
 }
 
 /// Writes the head, if most names have a place on it.
-pub(super) fn write(out: &mut String, parts: &[Part]) {
+pub(in crate::view) fn write(out: &mut String, parts: &[Part]) {
     let placed: Vec<_> = parts.iter().filter_map(|part| Some((part, place(&part.name)?))).collect();
     if placed.len() < 3 || placed.len() * 2 < parts.len() {
         return;

@@ -1,7 +1,7 @@
 //! The page, drawn from a snapshot: HTML that works without a script, in pieces that a script can replace.
 
 mod card;
-mod head;
+pub(in crate::view) mod head;
 mod incident;
 mod inside;
 pub(super) mod plot;

@@ -19,6 +19,7 @@ const ASIDE: &[&str] = &["host", "filesystems", "agent", "gpus", "processes", "a
 
 /// Where the time of a pipeline goes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportBottleneck")]
 pub struct Bottleneck {
     /// The pipeline and its stage that takes the most time.
     pub labels: BTreeMap<String, String>,
@@ -34,6 +35,7 @@ pub struct Bottleneck {
 
 /// The share of what went well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportStability")]
 pub struct Stability {
     /// From 0 to 100.
     pub score: f64,
@@ -41,6 +43,32 @@ pub struct Stability {
     pub of: usize,
     /// How it is computed.
     pub formula: String,
+}
+
+/// Whether the data can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportUsable")]
+pub struct Usable {
+    /// In a word.
+    pub answer: Answer,
+    /// In a sentence.
+    pub sentence: String,
+}
+
+/// Whether the data can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ReportAnswer")]
+pub enum Answer {
+    /// Nothing that it depends on was beyond its limits.
+    Yes,
+    /// Something was, or a part of the time is not known.
+    WithCare,
+    /// Something was far beyond them.
+    No,
+    /// Nothing was there that makes data, or nobody looked.
+    #[default]
+    Unknown,
 }
 
 /// Whether a recording depends on what a table tells.
@@ -135,6 +163,49 @@ pub(super) fn doubts(sections: &[Section]) -> Vec<Sentence> {
         }
     }
     doubts
+}
+
+/// Whether the data can be used: `said` is what is wrong with it, the worst of all among it.
+pub(super) fn usable(sections: &[Section], said: &[Sentence]) -> Usable {
+    let of = |name: &str| sections.iter().find(|section| section.name == name);
+    let rows = |name: &str| of(name).map_or(0, |section| section.rows.len());
+    let makers =
+        [(rows("devices"), "device"), (rows("streams"), "stream"), (rows("programs"), "recording program")];
+    let there: Vec<String> = makers
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, one)| crate::view::words::count(*number, one))
+        .collect();
+    if there.is_empty() {
+        let sentence = "Not known: nothing was there that makes data".to_owned();
+        return Usable { answer: Answer::Unknown, sentence };
+    }
+    let worst = said.iter().map(|said| said.status).max().unwrap_or_default();
+    let shares =
+        of("agent").into_iter().flat_map(|agent| &agent.rows).map(|row| number(row, "known").unwrap_or(0.0));
+    let known = shares.fold(1.0, f64::min);
+    let unknown = super::amount(1.0 - known, crate::catalog::Unit::Ratio);
+    let first = said.iter().find(|said| said.status == worst).map(|said| &*said.text).unwrap_or_default();
+    let more = match said.len() {
+        0 | 1 => String::new(),
+        number => format!(", and {}", crate::view::words::count(number - 1, "other finding")),
+    };
+    let (answer, sentence) = match worst {
+        Status::Unhealthy => (Answer::No, format!("Not usable as it is: {first}{more}")),
+        Status::Degraded => (Answer::WithCare, format!("Usable with care: {first}{more}")),
+        _ if known < KNOWN => {
+            (Answer::WithCare, format!("Usable as far as is known: of {unknown} of the time nothing is"))
+        }
+        _ => {
+            let there: Vec<&str> = there.iter().map(|one| &**one).collect();
+            let there = crate::view::words::list(&there, there.len());
+            (
+                Answer::Yes,
+                format!("Usable: {there}, and nothing that the data depends on was beyond its limits"),
+            )
+        }
+    };
+    Usable { answer, sentence }
 }
 
 /// How it was, in words.

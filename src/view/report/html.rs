@@ -3,11 +3,16 @@
 use std::fmt::Write;
 
 use super::text::{about, cells, moved, no_trend};
-use super::{Report, Trend};
+use super::{HTML_MARK, Report, Trend, strip};
 use crate::view::Plot;
 use crate::view::Status;
 use crate::view::html::{class_of, escape, plot};
-use crate::view::screen::sign;
+use crate::view::screen::{clean, sign};
+
+/// Rows of a table on a page.
+const ROWS: usize = 128;
+/// Lines that are drawn.
+const LINES: usize = 60;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -16,14 +21,24 @@ const STYLE: &str = include_str!("report.css");
 pub fn write(report: &Report) -> String {
     let verdict = &report.verdict;
     let words = escape(&verdict.words);
+    // What it is about stands near its begin, so that who files reports knows one again.
+    let id =
+        report.session.as_ref().map_or_else(String::new, |one| format!("\"id\":\"{}\",", escape(&one.id)));
+    let name =
+        report.session.as_ref().map_or_else(String::new, |one| format!("{}: ", escape(&clean(&one.name))));
     let mut out = format!(
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>Report: {words}</title>\
+        "{HTML_MARK}<meta name=report content='{id}\"start\":{}'><title>Report: {name}{words}</title>\
          <meta name=viewport content=\"width=device-width, initial-scale=1\"><style>{STYLE}</style></head><body><main>\
-         <h1 class={}><span aria-hidden=true>{}</span> {words}</h1><p>{}</p>",
+         <h1 class={}><span aria-hidden=true>{}</span> {name}{words}</h1><p class=usable>{}.</p>",
+        report.start,
         class_of(verdict.status),
         sign(verdict.status),
-        escape(&about(report))
+        escape(&report.usable.sentence)
     );
+    if let Some(session) = strip::session(report) {
+        let _ = write!(out, "<p>{}.</p>", escape(&session));
+    }
+    let _ = write!(out, "<p>{}</p>", escape(&about(report)));
     if !verdict.sentences.is_empty() {
         out.push_str("<ul class=said>");
         for said in &verdict.sentences {
@@ -44,7 +59,11 @@ pub fn write(report: &Report) -> String {
     }
     for section in &report.sections {
         table(&mut out, section);
+        if section.name == "channels" {
+            strip::channels(&mut out, report);
+        }
     }
+    strip::times(&mut out, report);
     conclusions(&mut out, report);
     out.push_str("</main></body></html>\n");
     out
@@ -71,7 +90,7 @@ fn conclusions(out: &mut String, report: &Report) {
         out.push_str("</ul>");
     }
     out.push_str("<div class=lines>");
-    report.trends.iter().for_each(|trend| line(out, trend));
+    report.trends.iter().take(LINES).for_each(|trend| line(out, trend));
     out.push_str("</div>");
     if let Some(stability) = &report.stability {
         let _ = write!(
@@ -110,6 +129,13 @@ fn table(out: &mut String, section: &super::Section) {
         let _ = write!(out, "<th scope=col>{}</th>", escape(label));
     }
     out.push_str("</tr></thead><tbody>");
+    // What is wrong is not left out.
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    let more = rows.len().saturating_sub(ROWS);
+    if more > 0 {
+        rows.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
+        rows.truncate(ROWS);
+    }
     for (status, row) in &rows {
         let _ = write!(out, "<tr class={}>", class_of(*status));
         for (place, cell) in row.iter().enumerate() {
@@ -128,6 +154,9 @@ fn table(out: &mut String, section: &super::Section) {
         out.push_str("</tr>");
     }
     out.push_str("</tbody></table></div>");
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more, which are in the JSON; what is wrong stands first.</p>");
+    }
 }
 
 /// A line over the time of the report.

@@ -3,8 +3,10 @@
 //! Pure: [`questions`] lists what is to be asked, in PromQL; [`build`] makes a [`Report`] of the answers. A number that
 //! has no answer is absent, never 0.
 
+mod detail;
 mod findings;
 mod html;
+mod strip;
 mod text;
 mod trend;
 
@@ -20,13 +22,22 @@ use crate::catalog::Unit;
 use crate::catalog::card::Bound;
 use crate::catalog::limit::Limits;
 use crate::catalog::line::{LINES, stepped};
-use crate::catalog::report::{self as table, SECTIONS};
+use crate::catalog::report::{self as table, DETAILS, SECTIONS};
 use crate::promql::{Labels, Value, When};
+use crate::session::Session;
 
-pub use findings::{Bottleneck, Stability};
+pub use detail::{Episode, Fired, Gap, GapKind, Mark, Strip, StripPart};
+pub use findings::{Answer, Bottleneck, Stability, Usable};
 pub use html::write as write_html;
 pub use text::{write as write_text, write_csv, write_markdown};
 pub use trend::{Course, Trend};
+
+/// What a report is called in the first field of its JSON.
+pub const KIND: &str = "neural-exporter report";
+/// How the JSON of a report begins, where it is not laid out for people.
+pub const JSON_MARK: &str = "{\"kind\":\"neural-exporter report\"";
+/// How its page begins.
+pub const HTML_MARK: &str = "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=generator content=\"neural-exporter report\">";
 
 /// Points of a line, at most.
 const POINTS: i64 = 60;
@@ -55,6 +66,15 @@ impl Time {
     }
 }
 
+/// The JSON Schema of a report.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<Report>();
+    schema.insert("title".to_owned(), "Report of neural-exporter".into());
+    schema.to_value()
+}
+
 /// A question: an expression and when it is asked.
 pub type Question = (String, When);
 
@@ -69,20 +89,33 @@ pub fn questions(time: Time) -> Vec<Question> {
     let start = time.end - (time.window() / step - 1).max(0) * step;
     let lines =
         LINES.iter().map(|trend| (stepped(trend.ask, step), When::Range { start, end: time.end, step }));
-    numbers.chain(lines).collect()
+    let details = DETAILS.iter().map(|detail| {
+        let (start, step) = detail::grid(detail.points, time);
+        (table::stepped(detail.ask, step), When::Range { start, end: time.end, step })
+    });
+    numbers.chain(lines).chain(details).collect()
 }
 
 /// A report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
+    /// What it is: `neural-exporter report`.
+    #[schemars(extend("const" = KIND))]
+    pub kind: String,
     /// The version of its form.
+    #[schemars(range(min = 1, max = 1))]
     pub version: u32,
+    /// The session that it is about; absent where it is about a time alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<Session>,
     /// When its time begins: ms since the epoch.
     pub start: i64,
     /// When its time ends: ms since the epoch.
     pub end: i64,
     /// Who answered.
     pub source: String,
+    /// Whether the data can be used, in a sentence.
+    pub usable: Usable,
     /// How it was, in words.
     pub verdict: Verdict,
     /// Its tables; those without a row are omitted.
@@ -94,6 +127,17 @@ pub struct Report {
     /// The share of what went well.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stability: Option<Stability>,
+    /// When something was lost, or a device did not stream, in order.
+    pub gaps: Vec<Gap>,
+    /// The course of each channel.
+    pub strips: Vec<Strip>,
+    /// When there were markers, in order.
+    pub marks: Vec<Mark>,
+    /// When alerts fired, in order.
+    pub fired: Vec<Fired>,
+    /// The incidents that were open in the time, where they are kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incidents: Option<Vec<Episode>>,
     /// What keeps it from being complete.
     pub notes: Vec<String>,
 }
@@ -164,6 +208,7 @@ pub struct Row {
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "ReportCell")]
 pub enum Cell {
     /// A number in the unit of the column.
     Number(f64),
@@ -184,8 +229,20 @@ pub struct Given<'a> {
     pub limits: &'a Limits,
     /// What a row must have, if it has the label at all: `device`, `cyton`.
     pub only: &'a [(String, String)],
+    /// The session that it is about.
+    pub session: Option<Session>,
+    /// The incidents of the time, where they are kept.
+    pub incidents: Option<Vec<Episode>>,
     /// What keeps it from being complete.
     pub notes: Vec<String>,
+}
+
+impl<'a> Given<'a> {
+    /// Answers of a source about a time, and nothing else.
+    #[must_use]
+    pub fn new(time: Time, source: String, answers: Vec<Option<Value>>, limits: &'a Limits) -> Self {
+        Self { time, source, answers, limits, only: &[], session: None, incidents: None, notes: Vec::new() }
+    }
 }
 
 /// Makes a report.
@@ -206,25 +263,48 @@ pub fn build(given: Given<'_>) -> Report {
         trend::of(trend, lines.as_ref(), given.time, given.only)
     });
     let trends = trends.collect();
+    let details = detail::of(answers, given.time, given.only);
+    let usable = findings::usable(&sections, &sentences);
     others.extend(findings::doubts(&sections));
     for said in [&mut sentences, &mut others] {
         said.sort_by_key(|sentence: &Sentence| std::cmp::Reverse(sentence.status));
     }
     sentences.append(&mut others);
+    let mut notes = given.notes;
+    notes.extend(details.notes);
+    notes.extend(given.session.as_ref().and_then(doubt));
     let mut report = Report {
+        kind: KIND.to_owned(),
         version: 1,
+        session: given.session,
         start: given.time.start,
         end: given.time.end,
         source: given.source,
+        usable,
         verdict: Verdict::default(),
         bottlenecks: findings::bottlenecks(&sections),
         stability: findings::stability(&sections),
         sections,
         trends,
-        notes: given.notes,
+        gaps: details.gaps,
+        strips: details.strips,
+        marks: details.marks,
+        fired: details.fired,
+        incidents: given.incidents,
+        notes,
     };
     report.verdict = findings::verdict(&report.sections, sentences);
     report
+}
+
+/// What is to be known of a session whose times are not what they seem.
+fn doubt(session: &Session) -> Option<String> {
+    let set = session.clock_set;
+    (set != 0).then(|| {
+        let way = if set < 0 { "back" } else { "forward" };
+        let length = super::words::span(set.unsigned_abs() as f64 / 1000.0);
+        format!("the clock was set {way} by {length} in this session: what was before that is reported only as far as its time is in this one")
+    })
 }
 
 struct Maker<'a> {

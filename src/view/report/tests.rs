@@ -1,5 +1,7 @@
 //! Reports of times whose every event is known.
 
+mod session;
+
 use super::*;
 use crate::catalog::report::text as written;
 use crate::promql::{self, Each, Error, Query, Sample, Select, Selection, read_labels};
@@ -58,7 +60,7 @@ impl Samples {
         };
         let answers = questions(time).into_iter().map(answer).collect();
         let limits = Limits::default();
-        build(Given { time, source: "a test".into(), answers, limits: &limits, only, notes: Vec::new() })
+        build(Given { only, ..Given::new(time, "a test".into(), answers, &limits) })
     }
 }
 

@@ -74,6 +74,10 @@ pub fn write(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{} {}", sign(report.verdict.status), report.verdict.words);
+    let _ = writeln!(out, "  {}", visible(&report.usable.sentence));
+    if let Some(session) = super::strip::session(report) {
+        let _ = writeln!(out, "  {session}");
+    }
     let _ = writeln!(out, "  {}", about(report));
     for said in &report.verdict.sentences {
         let _ = writeln!(out, "\n  {} {}", sign(said.status), visible(&said.text));
@@ -84,6 +88,12 @@ pub fn write(report: &Report) -> String {
     for section in &report.sections {
         let _ = writeln!(out, "\n{}", section.heading.to_uppercase());
         columns(&mut out, section);
+    }
+    for (heading, lines) in super::strip::lists(report) {
+        let _ = writeln!(out, "\n{}", heading.to_uppercase());
+        lines.iter().for_each(|line| {
+            let _ = writeln!(out, "  {line}");
+        });
     }
     let _ = writeln!(out, "\nWHERE THE TIME GOES");
     if report.bottlenecks.is_empty() {
@@ -175,11 +185,15 @@ pub fn write_markdown(report: &Report) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "# {} {}\n\n{}\n",
+        "# {} {}\n\n{}.\n",
         sign(report.verdict.status),
         report.verdict.words,
-        safe(&about(report))
+        safe(&report.usable.sentence)
     );
+    if let Some(session) = super::strip::session(report) {
+        let _ = writeln!(out, "{}.\n", safe(&session));
+    }
+    let _ = writeln!(out, "{}\n", safe(&about(report)));
     for Sentence { status, text, advice, .. } in &report.verdict.sentences {
         let advice = advice.as_deref().map_or_else(String::new, |advice| format!(" {advice}"));
         let _ = writeln!(out, "- {} {}.{}", sign(*status), safe(text), safe(&advice));
@@ -205,6 +219,12 @@ pub fn write_markdown(report: &Report) -> String {
                 line(row)
             );
         }
+    }
+    for (heading, lines) in super::strip::lists(report) {
+        let _ = writeln!(out, "\n## {heading}\n");
+        lines.iter().for_each(|line| {
+            let _ = writeln!(out, "- {}", safe(line));
+        });
     }
     let _ = writeln!(out, "\n## Where the time goes\n");
     for one in &report.bottlenecks {

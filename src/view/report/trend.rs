@@ -21,6 +21,7 @@ const SMALL: f64 = 0.05;
 /// Where a line goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ReportCourse")]
 pub enum Course {
     /// Up.
     Rising,
@@ -45,6 +46,7 @@ impl Course {
 
 /// The trend of a line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportTrend")]
 pub struct Trend {
     /// Which line: `stage_duration`.
     pub key: String,

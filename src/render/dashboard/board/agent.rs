@@ -173,9 +173,10 @@ pub(super) static BOARD: Board = Board {
             .empty("no Alertmanager"),
         ]),
         closed("Files of the agent", &[
-            lines("History in memory and on disk", "bytes", "Size of the compressed samples in memory, and of the file.", &[
+            lines("History and reports in bytes", "bytes", "Size of the compressed samples in memory, of the file, and of the reports in their folder.", &[
                 q("sum by (instance) (neural_history_memory_bytes)", "memory"),
                 q("sum by (instance) (neural_history_file_bytes)", "file"),
+                q("sum by (instance) (neural_agent_reports_bytes)", "reports"),
             ])
             .empty("no history"),
             lines("Series in the history", "none", "Series of which the history holds samples in memory.", &[q(
@@ -194,16 +195,17 @@ pub(super) static BOARD: Board = Board {
                 "{{instance}}",
             )])
             .empty("no recording"),
-            lines("Reads missing in recordings", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it.", &[q(
-                "sum by (instance) (rate(neural_agent_recording_dropped_reads_total[$__rate_interval]))",
-                "{{instance}}",
-            )])
+            lines("Reads missing in recordings, reports not written", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it; and attempts to write a report that failed.", &[
+                q("sum by (instance) (rate(neural_agent_recording_dropped_reads_total[$__rate_interval]))", "reads"),
+                q("sum by (instance) (rate(neural_agent_report_failures_total[$__rate_interval]))", "reports"),
+            ])
             .empty("no recording"),
             lines("What the logs lost", "cps", "Lines of the log and of the event log that were dropped per second.", &[
                 q("sum by (instance, reason) (rate(neural_agent_log_lines_dropped_total[$__rate_interval]))", "log {{reason}}"),
                 q("sum by (instance) (rate(neural_agent_event_log_dropped_lines_total[$__rate_interval]))", "event log"),
             ]),
-            view(Panel::States, "Files that are written", "none", "Whether the files of the history, of recordings and of the event log can be written. If not, the log says why.", &[
+            view(Panel::States, "Files that are written", "none", "Whether the files of the history, of recordings, of the event log and of reports can be written. If not, the log says why.", &[
+                q("max by (instance) (neural_agent_reports_failing)", "reports"),
                 q("max by (instance) (neural_history_file_failing)", "history"),
                 q("max by (instance) (neural_agent_recording_failing)", "recording"),
                 q("max by (instance) (neural_agent_event_log_failing)", "event log"),

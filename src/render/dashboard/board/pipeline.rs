@@ -368,11 +368,12 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Sessions an hour",
                 "none",
-                "Sessions started, ended and failed within an hour.",
+                "Sessions started, ended and failed within an hour, and reports of them that were written.",
                 &[
                     q("sum by (pipeline) (increase(neural_sessions_started_total[1h]))", "{{pipeline}} began"),
                     q("sum by (pipeline) (increase(neural_sessions_ended_total[1h]))", "{{pipeline}} ended"),
                     q("sum by (pipeline) (increase(neural_sessions_failed_total[1h]))", "{{pipeline}} failed"),
+                    q("sum(increase(neural_agent_reports_written_total[1h]))", "reports written"),
                 ],
             )
             .beside(2),

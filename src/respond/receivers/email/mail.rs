@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message as Mail;
-use lettre::message::header::{Header, HeaderName, HeaderValue, To};
-use lettre::message::{Mailboxes, MultiPart, SinglePart};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue, To};
+use lettre::message::{Attachment, Mailboxes, MultiPart, SinglePart};
 
 use super::super::text::{cut, lines, sha256};
 use super::Email;
@@ -52,11 +52,20 @@ pub(super) fn write(of: &Email, message: &Message, url: &str) -> Result<Vec<u8>,
         .in_reply_to(thread)
         .header(AutoSubmitted);
     let text = SinglePart::plain(lines(message::LINES, message, url)?);
-    let mail = if of.settings.html {
-        let page = lines(message::HTML, message, url)?;
-        mail.multipart(MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(page)))
-    } else {
-        mail.singlepart(text)
+    let page = if of.settings.html { Some(lines(message::HTML, message, url)?) } else { None };
+    let both = |text, page| MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(page));
+    let mail = match (page, message.sheet.as_deref()) {
+        (Some(page), None) => mail.multipart(both(text, page)),
+        (None, None) => mail.singlepart(text),
+        (page, Some(sheet)) => {
+            let whole = MultiPart::mixed();
+            let whole = match page {
+                Some(page) => whole.multipart(both(text, page)),
+                None => whole.singlepart(text),
+            };
+            let file = Attachment::new(sheet.file.clone()).body(sheet.html.clone(), ContentType::TEXT_HTML);
+            mail.multipart(whole.singlepart(file))
+        }
     };
     mail.map(|mail| mail.formatted()).map_err(wrong)
 }
@@ -93,6 +102,10 @@ fn subject(message: &Message) -> String {
         Status::Firing => format!(":{}", message.with_status(Status::Firing).count()),
         Status::Resolved => String::new(),
     };
+    if let Some(sheet) = &message.sheet {
+        let title = sheet.title.chars().map(|c| if c.is_control() { ' ' } else { c });
+        return cut(title.collect::<String>().trim_end(), SUBJECT);
+    }
     let (group, common) = (&message.group_labels, message.common_labels());
     let status = message.status().as_str().to_uppercase();
     let mut text = format!("[{status}{count}] {}", values(group, &Labels::empty()));
@@ -150,6 +163,29 @@ mod tests {
         // Lines may end in \r\n alone, or a server takes what follows for a mail of its own.
         assert!(mail.replace("\r\n", "").chars().all(|c| c != '\r' && c != '\n'));
         assert!(mail.is_ascii());
+    }
+
+    #[test]
+    fn a_page_goes_beside_the_text_and_says_what_the_mail_is_called() {
+        let mut with = message(1, "P0", "info", Status::Firing);
+        let (title, file) = ("Report of the last day: Usable\r\nBcc: x", "2026-11-29T00-00_day.html");
+        let html = "<p>\u{e4}</p>".to_owned();
+        with.sheet = Some(std::sync::Arc::new(crate::alert::dispatch::Sheet {
+            title: title.into(),
+            file: file.into(),
+            html,
+        }));
+        let mail = String::from_utf8(write(&email("a@lab"), &with, "http://lab").unwrap()).unwrap();
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains("Subject: Report of the last day: Usable") && !head.contains("\nBcc"),
+            "{head}"
+        );
+        assert!(head.contains("multipart/mixed"), "{head}");
+        assert!(
+            body.contains("filename=\"2026-11-29T00-00_day.html\"") && body.contains("text/html"),
+            "{body}"
+        );
     }
 
     #[test]
