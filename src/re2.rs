@@ -49,7 +49,7 @@ fn words(error: &regex::Error) -> String {
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
-/// What the patterns of somebody who may ask for any number of them may take together: a few bytes of text can make megabytes.
+/// What the patterns of a client that may ask for any number of them may take together: a few bytes of text can make megabytes.
 #[derive(Debug)]
 pub struct Room {
     all: usize,

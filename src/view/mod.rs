@@ -207,7 +207,7 @@ pub struct Incident {
     pub since: i64,
     /// Whether it was acknowledged.
     pub acknowledged: bool,
-    /// Until when nobody is notified of it, where the agent keeps silences: ms since the epoch; 0 if somebody is.
+    /// Until when nobody is notified of it, where the agent keeps silences: ms since the epoch; 0 if a receiver is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub silenced: Option<i64>,
 }

@@ -67,7 +67,7 @@ impl Tests {
         Self::within(&mut Room::new(PATTERNS), matchers)
     }
 
-    /// Those of somebody else.
+    /// The same, within the room that all patterns of a client have together.
     pub(in crate::alert) fn within(room: &mut Room, matchers: &[Matcher]) -> Result<Self, String> {
         matchers.iter().map(|matcher| Test::new(matcher, room)).collect::<Result<_, _>>().map(Self)
     }
