@@ -84,8 +84,14 @@ fn is_in_path(row: &Row, asked: &Asked) -> bool {
     row.path.contains(&format!("{{{}}}", asked.name))
 }
 
+/// What a parameter may be. One that is empty is not said.
 fn schema_of(asked: &Asked) -> Json {
-    serde_json::from_str(asked.schema).unwrap_or_default()
+    let schema: Json = serde_json::from_str(asked.schema).unwrap_or_default();
+    let kind = schema.get("type").and_then(Json::as_str);
+    if asked.required || matches!(kind, Some("array" | "string")) {
+        return schema;
+    }
+    json!({"anyOf": [schema, {"const": ""}]})
 }
 
 fn parameter(row: &Row, asked: &Asked) -> Json {
