@@ -492,7 +492,7 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Json {
         "type": "object", "required": ["status", "labels"],
         "properties": {
             "status": {"type": "string", "description": "`firing` or `resolved`."}, "labels": labels(), "annotations": labels(),
-            "startsAt": {"type": "string", "format": "date-time"}, "endsAt": {"type": "string", "format": "date-time"},
+            "startsAt": {"type": "string", "description": "RFC 3339."}, "endsAt": {"type": "string", "description": "RFC 3339."},
             "fingerprint": {"type": "string"}
         }
     });
