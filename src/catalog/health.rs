@@ -58,6 +58,12 @@ pub static COMPONENTS: &[Component] = &[
     },
     Component { name: "gpu", pages: &["gpu"], labels: &["gpu"], present: "neural_gpu_awake" },
     Component { name: "incident", pages: &["incident"], labels: &[], present: "neural_incidents_open" },
+    Component {
+        name: "benchmark",
+        pages: &["benchmark"],
+        labels: &["baseline"],
+        present: "neural_baseline_failing",
+    },
     Component { name: "host", pages: &["host"], labels: &[], present: "neural_host_uptime_seconds" },
     Component { name: "agent", pages: &["agent"], labels: &[], present: "neural_agent_build_info" },
 ];

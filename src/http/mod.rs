@@ -278,6 +278,7 @@ impl Site {
         Answer::Whole(reply)
     }
 
+    // Long: an arm for each route.
     async fn answer_route(
         self: &Arc<Self>,
         found: Found<'_>,

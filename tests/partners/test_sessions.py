@@ -59,7 +59,7 @@ def recorded(tmp_path_factory):
     reports = folder / "reports"
     reports.mkdir()
     agent = Agent(folder / "agent")
-    board = Board(folder, "cyton", "board", "--fault", "lose=300@6s", "--fault", "rail=3@8s..14s", "--signal", "eeg", "--frames", "5000")
+    board = Board(folder, "cyton", "board", "--fault", "lose=300@12s", "--fault", "rail=3@14s..20s", "--signal", "eeg", "--frames", "6000")
     names = ["Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"]
     agent.configure(
         [
@@ -70,9 +70,11 @@ def recorded(tmp_path_factory):
     )
     agent.start()
     server = Prometheus(folder / "prometheus", agent.port)
+    # What it does not see begin it cannot count.
+    server.becomes("up", 1)
     send(folder / "events.sock", event("started", NAME))
     began = time.time()
-    wait_until(lambda: agent.scrape().value("neural_device_frames_total", device="board") >= 5_000, 90, "the end of the board")
+    wait_until(lambda: agent.scrape().value("neural_device_frames_total", device="board") >= 6_000, 90, "the end of the board")
     time.sleep(3)
     send(folder / "events.sock", event("ended", NAME))
     wait_until(lambda: len(files(reports)) == 2, 30, "the report")
@@ -91,7 +93,7 @@ def test_the_report_is_filed_beside_the_recording_and_its_numbers_are_the_ledger
     assert one["state"] == "ended" and one["report"]["state"] == "written" and abs(one["start"] / 1000 - recorded["began"]) < 3
     device = row(found, "devices", device="board")
     # The board is opened by the agent before the session is told: what it sent in the seconds before is not of the session.
-    assert 4_000 < device["samples"] <= ledger["frames"] and device["lost"] == ledger["lost"] == 300
+    assert 3_000 < device["samples"] <= ledger["frames"] and device["lost"] == ledger["lost"] == 300
     lost = [gap for gap in found["gaps"] if gap["kind"] == "lost"]
     # They are lost at once, and may be seen by two scrapes.
     assert sum(gap["lost"] for gap in lost) == 300 and len(lost) <= 2
@@ -103,8 +105,8 @@ def test_the_report_is_filed_beside_the_recording_and_its_numbers_are_the_ledger
     assert len(strips) == 8
     assert any(part["bad"] > 0.3 and "railed" in part["reason"] for part in strips["3"])
     assert all(part["bad"] < 0.2 for channel, parts in strips.items() if channel != "3" for part in parts)
-    status, _, text = recorded["agent"].get("/metrics")
-    assert b"neural_agent_reports_written_total 1" in text and NAME.encode() not in text, "a name is no label"
+    recorded["agent"].until(lambda seen: seen.value("neural_agent_reports_written_total") == 1, 5)
+    assert NAME.encode() not in recorded["agent"].get("/metrics")[2], "a name is no label"
 
 
 def test_the_published_schema_takes_it_and_refuses_what_is_wrong(recorded):
@@ -141,8 +143,9 @@ def test_by_hand_and_from_a_prometheus_it_is_the_same(recorded):
         assert found["session"]["id"] == filed["session"]["id"] and (found["start"], found["end"]) == (filed["start"], filed["end"])
         of, ours = row(found, "devices", device="board"), row(filed, "devices", device="board")
         assert of["lost"] == ours["lost"] == 300 and of["gaps"] == ours["gaps"]
-        assert abs(of["samples"] - ours["samples"]) <= 6 * 250, "what was before the server began to scrape"
-        assert sum(gap["lost"] for gap in found["gaps"] if gap["kind"] == "lost") == 300
+        # The value at the begin is that of the scrape before, which each made at another moment of a second.
+        assert abs(of["samples"] - ours["samples"]) <= 1.5 * 250, (found["source"], of["samples"], ours["samples"])
+        assert sum(gap["lost"] for gap in found["gaps"] if gap["kind"] == "lost") == 300, (found["source"], found["gaps"])
         assert {strip["labels"]["channel"] for strip in found["strips"]} == set("12345678")
     status, _, body = agent.get("/api/v1/report?session=last")
     assert status == 200 and json.loads(body)["session"]["name"] == NAME

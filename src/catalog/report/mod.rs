@@ -75,12 +75,14 @@ pub enum Points {
 }
 
 /// By how much a counter that the agent counts grew since the point before. What is added over all points is what was counted, to the unit:
-/// its value less the one before; or its value, where it is new or began again and the agent was there before it.
+/// its value less the one before; its value, where it is new or began again and the agent was there before it; or its value less
+/// the first one of the step, where the server began to scrape in it.
 #[must_use]
 pub fn since(counter: &str) -> String {
     format!(
         "({counter} - ({counter} offset $step <= {counter}) \
-         or {counter} and on (job, instance) neural_agent_build_info offset $step)"
+         or {counter} and on (job, instance) neural_agent_build_info offset $step \
+         or {counter} - min_over_time({counter}[$step]))"
     )
 }
 

@@ -195,7 +195,7 @@ pub(super) static BOARD: Board = Board {
                 "{{instance}}",
             )])
             .empty("no recording"),
-            lines("Reads missing in recordings, reports not written", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it; and attempts to write a report that failed.", &[
+            lines("Recorded reads and reports lost", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it; and attempts to write a report that failed.", &[
                 q("sum by (instance) (rate(neural_agent_recording_dropped_reads_total[$__rate_interval]))", "reads"),
                 q("sum by (instance) (rate(neural_agent_report_failures_total[$__rate_interval]))", "reports"),
             ])
