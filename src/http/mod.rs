@@ -286,15 +286,8 @@ impl Site {
         body: &[u8],
         pass: Pass,
     ) -> Reply {
-        if let Some(operation) = found.row.operation(&request.method)
-            && found.row.form == Form::Problem
-            && !accept::takes(&request.headers, operation.gives.iter().map(|content| content.kind))
-        {
-            let kinds: Vec<&str> = operation.gives.iter().map(|content| content.kind).collect();
-            return reply::problem(
-                StatusCode::NOT_ACCEPTABLE,
-                &format!("this path gives {}", kinds.join(" and ")),
-            );
+        if let Some(reply) = unlike_its_row(found, request) {
+            return reply;
         }
         match found.row.route {
             Route::Metrics => self.metrics(&request.headers),
@@ -458,6 +451,21 @@ fn nothing_there(path: &str) -> Reply {
         return reply::error(Form::Problem, StatusCode::NOT_FOUND, "not_found", &why);
     }
     reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n")
+}
+
+/// The answer to a request that is not as its row says, where errors are problem details: Prometheus' paths read requests as Prometheus does.
+fn unlike_its_row(found: Found<'_>, request: &Parts) -> Option<Reply> {
+    let operation = found.row.operation(&request.method).filter(|_| found.row.form == Form::Problem)?;
+    let kinds: Vec<&str> = operation.gives.iter().map(|content| content.kind).collect();
+    if !accept::takes(&request.headers, kinds.iter().copied()) {
+        let why = format!("this path gives {}", kinds.join(" and "));
+        return Some(reply::problem(StatusCode::NOT_ACCEPTABLE, &why));
+    }
+    let repeated = operation.repeated(&Parameters::read(request, &[]))?;
+    Some(reply::problem(
+        StatusCode::BAD_REQUEST,
+        &format!("{repeated} is given twice, with different values"),
+    ))
 }
 
 /// The response to a request that is not permitted.

@@ -10,6 +10,8 @@ use hyper::Method;
 use schemars::SchemaGenerator;
 use serde_json::Value as Json;
 
+use super::api::Parameters;
+
 use super::incident_path::Change;
 use super::reply::Form;
 pub(super) use shapes::{failure, problem};
@@ -264,6 +266,17 @@ fn part_of<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     (any || !part.is_empty() && !part.contains('/')).then_some(part)
 }
 
+impl Operation {
+    /// A parameter that is no list and was given with several values.
+    pub(super) fn repeated(&self, given: &Parameters) -> Option<&'static str> {
+        let single = self.asks.iter().filter(|asked| !asked.schema.contains(r#""type":"array""#));
+        single.map(|asked| asked.name).find(|name| {
+            let mut values = given.all(name);
+            values.next().is_some_and(|first| values.any(|other| other != first))
+        })
+    }
+}
+
 impl Found<'_> {
     /// The part, decoded; nothing if it is no text.
     pub(super) fn decoded(&self) -> Option<String> {
@@ -301,6 +314,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_parameter_that_is_no_list_is_given_once() {
+        let repeated = |path: &str, query: &str| {
+            let request = hyper::Request::get(format!("{path}?{query}")).body(()).unwrap().into_parts().0;
+            let operation = find(path).unwrap().row.operation(&Method::GET).unwrap();
+            operation.repeated(&Parameters::read(&request, &[]))
+        };
+        let path = "/api/performance/regressions";
+        assert_eq!(repeated(path, "hours=1&hours=x"), Some("hours"));
+        assert_eq!(repeated(path, "hours=1&hours=1"), None);
+        assert_eq!(repeated(path, "hours=1&other=1&other=2"), None);
+        assert_eq!(repeated("/api/v1/incidents", "state=open&state=resolved"), None, "a list");
+    }
 
     #[test]
     fn a_path_has_its_row() {
