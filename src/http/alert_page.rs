@@ -192,5 +192,6 @@ mod tests {
         assert!(out.contains("<td><code>loss</code></td><td>1 %</td>"), "{out}");
         assert_eq!(out.matches("<p>answer to ").count(), 1, "{out}");
         assert!(out.contains("</pre>\n<p>answer to up == 0</p>"), "{out}");
+        crate::http::same_page("runbook.html", &out);
     }
 }

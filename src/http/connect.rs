@@ -56,3 +56,15 @@ const PARTS: &[(&str, &str, &str)] = &[
         "neural-exporter status --server http://HOST\nneural-exporter query 'neural_device_rate_hertz' --last 1h --server http://HOST\nneural-exporter top --server http://HOST\n",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_what_it_was() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "lab<1>:9612".parse().unwrap());
+        crate::http::same_page("connect.html", &page(&headers));
+    }
+}

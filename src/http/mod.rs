@@ -499,5 +499,16 @@ fn refused(refusal: &Refusal, form: Form) -> Reply {
 /// What the form of a reply depends on.
 const VARY: &str = "Accept, Accept-Encoding";
 
+/// Compares a committed page with what it should be, or rewrites it where `UPDATE` is set.
+#[cfg(test)]
+fn same_page(name: &str, wanted: &str) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/page").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == wanted, "{name} is not what the code says; UPDATE=1 cargo test rewrites it:\n{wanted}");
+}
+
 #[cfg(test)]
 mod tests;

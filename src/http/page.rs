@@ -405,6 +405,7 @@ mod tests {
             "<td class=danger>✖ firing<td>P1<td><a href=\"alert?name=Fires\">a &lt;b&gt; of Fires</a><td><time>1970-",
         );
         assert!(firing < at("<td class=attention>▲ pending"));
+        crate::http::same_page("sources.html", &shown);
         assert!(!shown.contains("of Quiet") && !shown.contains("No alert"));
         assert!(page_of(&all, false).contains("not evaluated yet"));
         assert!(page_of(&[quiet], true).contains("No alert fires or waits. Rules evaluated: 1."));

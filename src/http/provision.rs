@@ -205,5 +205,6 @@ mod tests {
             all["groups"].as_sequence().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(list(&files).contains("href=\"dashboards/&lt;a&gt;.json\""));
+        crate::http::same_page("provision.html", &list(&files));
     }
 }
