@@ -5,6 +5,8 @@ Independent: liblsl streams, and a server that answers as vLLM does, on vLLM's p
 from __future__ import annotations
 
 import http.server
+import os
+import pty
 import socket
 import subprocess
 import threading
@@ -95,3 +97,17 @@ def test_a_file_that_is_there_stays(tmp_path):
     assert shown.returncode == 0 and yaml.safe_load(shown.stdout)["listen"] == "127.0.0.1:9612"
     refused = init("--no-streams", str(tmp_path / "none" / "x.yml"))
     assert refused.returncode == 1 and "cannot be written" in refused.stderr
+
+
+@pytest.mark.parametrize("answer, rc", [("n", 2), ("", 2), ("y", 0)])
+def test_at_a_terminal_it_asks(tmp_path, answer, rc):
+    file = tmp_path / "neural-exporter.yml"
+    file.write_text("mine: true\n")
+    own, terminal = pty.openpty()
+    done = subprocess.Popen([str(PROGRAM), "init", "--no-streams"], stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.write(own, answer.encode() + b"\n")
+    _, said = done.communicate(timeout=60)
+    os.close(own)
+    os.close(terminal)
+    assert "is there already; overwrite it? [y/N]" in said and done.returncode == rc, said
+    assert (file.read_text() == "mine: true\n") == (rc == 2)
