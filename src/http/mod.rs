@@ -461,7 +461,8 @@ fn unlike_its_row(found: Found<'_>, request: &Parts) -> Option<Reply> {
         let why = format!("this path gives {}", kinds.join(" and "));
         return Some(reply::problem(StatusCode::NOT_ACCEPTABLE, &why));
     }
-    let repeated = operation.repeated(&Parameters::read(request, &[]))?;
+    let given = Parameters::read(request, &[]);
+    let repeated = operation.singles().find(|name| given.is_ambiguous(name))?;
     Some(reply::problem(
         StatusCode::BAD_REQUEST,
         &format!("{repeated} is given twice, with different values"),

@@ -279,7 +279,8 @@ def test_old_samples_go_when_that_is_asked_for(agent):
         found = ask(agent, "/api/v1/query?query=old_thing%5B30d%5D")["data"]["result"]
         return [int(series["metric"]["of"]) for series in found]
 
-    assert sorted(left(), reverse=True) == days
+    # The file is read from when its thread has opened it.
+    wait_until(lambda: sorted(left(), reverse=True) == days, 20, "the samples of the file")
     done = ask(agent, "/api/performance/cleanup?retention_days=10", "POST")["data"]
     assert done["deleted_records"] == 2 and sorted(left()) == [3, 9], (done, left())
     [row] = ask(agent, "/api/performance/metrics?metric_name=old_thing&hours=168")["data"]["metrics"]

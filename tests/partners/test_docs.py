@@ -26,6 +26,8 @@ NOT_RUN = {
     "make ": "it is what runs this test",
     "neural-exporter status": "its exit code is how things are; test_health.py runs it",
     "neural-exporter incidents": "it needs an agent and its incidents; test_incidents.py runs it",
+    "neural-exporter benchmark": "it needs an agent and an hour; test_benchmark.py runs it",
+    "neural-exporter report --session": "it needs an agent and its sessions; test_sessions.py runs it",
     "neural-exporter silence": "it needs an Alertmanager or notifications; test_notifications.py runs it",
     "neural-exporter provision": "it needs servers; test_provision_*.py runs it against some",
 }

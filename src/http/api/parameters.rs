@@ -39,6 +39,12 @@ impl Parameters {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
     }
 
+    /// Whether it was given several times, with different values.
+    pub(in super::super) fn is_ambiguous(&self, name: &str) -> bool {
+        let mut values = self.all(name);
+        values.next().is_some_and(|first| values.any(|other| other != first))
+    }
+
     /// A time in seconds or RFC 3339, as milliseconds.
     pub(in super::super) fn time(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -95,6 +101,13 @@ fn time(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_given_twice_is_ambiguous() {
+        let request = hyper::Request::get("/?a=1&a=x&b=1&b=1&c=1").body(()).unwrap().into_parts().0;
+        let given = Parameters::read(&request, &[]);
+        assert_eq!(["a", "b", "c", "d"].map(|name| given.is_ambiguous(name)), [true, false, false, false]);
+    }
 
     #[test]
     fn times_are_read_as_prometheus_reads_them() {
