@@ -493,7 +493,7 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Json {
         "properties": {
             "status": {"type": "string", "description": "`firing` or `resolved`."}, "labels": labels(), "annotations": labels(),
             "startsAt": {"type": "string", "description": "RFC 3339."}, "endsAt": {"type": "string", "description": "RFC 3339."},
-            "fingerprint": {"type": "string"}
+            "fingerprint": {}
         }
     });
     json!({

@@ -347,7 +347,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         &[
             START, END,
             may("window", SPAN, "The time up to `end`, where there is no `start`; an hour where nothing is said."),
-            may("session", NAME, "Of this session, instead of a time: its name, its id, or `last`."),
+            may("session", WORD, "Of this session, instead of a time: its name, its id, or `last`."),
             may("device", WORD, "This device alone."),
             may("pipeline", WORD, "This pipeline alone."),
             may("format", r#"{"enum":["json","html","text","csv","md"]}"#, "Its form; JSON where nothing is said."),
@@ -641,8 +641,8 @@ const SESSIONS: &[Asked] = &[
         r#"{"type":"array","items":{"enum":["event","program","stream","hand"]}}"#,
         "Who says when they begin and end.",
     ),
-    may("name", NAME, "Those of this name."),
-    may("before", NAME, "Those before this one: `next` of the page before."),
+    may("name", WORD, "Those of this name."),
+    may("before", WORD, "Those before this one: `next` of the page before."),
     may(
         "limit",
         r#"{"type":"integer","minimum":1,"maximum":1000}"#,
