@@ -306,9 +306,9 @@ impl Agent {
         notify::stopping();
         tracing::info!("stopping");
         push.stop().await;
-        maintenance.end().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
-        Box::pin(end_memory(history, &mut evaluation, &mut incidents)).await;
+        // One disk may be slow for all of them: they wait for it at the same time.
+        tokio::join!(maintenance.end(), Box::pin(end_memory(history, &mut evaluation, &mut incidents)));
         journal.end().await;
         let day = self.hub.lock().budget.day();
         self.state_file.keep(day).await;
