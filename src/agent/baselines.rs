@@ -8,16 +8,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Agent, place};
-use crate::catalog::limit::Limits;
 use crate::clock::now;
 use crate::http;
 use crate::metrics::{OfBaseline, OfLine, Own};
-use crate::promql::{self, Query, Recent, Storage};
 use crate::quote::quote;
 use crate::source::aside::apart;
-use crate::store::{Benchmarks, Folder};
-use crate::view::benchmark::{self, Comparison, Outcome, Shelf, compare};
-use crate::view::report::Time;
+use crate::store::Folder;
+use crate::view::benchmark::{self, Comparison, Outcome};
 
 /// What a comparison is called while it lasts.
 const COMPARISON: &str = "the comparison with the baselines";
@@ -38,15 +35,11 @@ pub(super) struct Shown {
 impl Agent {
     /// Where the benchmarks are, for those who ask over HTTP. Baselines that the configuration does not name any more are not shown.
     pub(super) fn keep_benchmarks(&self) {
-        let folder = self.benchmarks();
+        let folder: Option<PathBuf> = self.config.state_directory.clone().or_else(place::state_folder);
+        let folder = folder.map(|folder| Folder::in_state_directory(&folder));
         self.site.benchmarks.store(folder.map(|folder| Arc::new(http::Benchmarks(Box::new(folder)))));
         let wanted = &self.config.benchmarks.baselines;
         self.shown.lock().keep(&self.own, |name| wanted.iter().any(|wanted| wanted == name));
-    }
-
-    fn benchmarks(&self) -> Option<Folder> {
-        let folder: Option<PathBuf> = self.config.state_directory.clone().or_else(place::state_folder);
-        folder.map(|folder| Folder::in_state_directory(&folder))
     }
 
     /// Compares the last minutes with the baselines, aside, each time that is due.
@@ -56,26 +49,20 @@ impl Agent {
         if settings.baselines.is_empty() || seconds < FIRST || !(seconds - FIRST).is_multiple_of(every) {
             return;
         }
-        let (Some(past), Some(folder)) = (self.site.history.get().cloned(), self.benchmarks()) else {
-            let why = "there is no history, or no state directory to keep benchmarks in";
-            let mut shown = self.shown.lock();
-            settings.baselines.iter().for_each(|name| shown.failed(&self.own, name, why));
-            return;
-        };
-        let (settings, limits) = (settings.clone(), Limits::changed(self.config.alerts.limits.clone()));
-        let (own, shown) = (self.own.clone(), self.shown.clone());
+        let (own, shown, site) = (self.own.clone(), self.shown.clone(), self.site.clone());
+        let names = settings.baselines.clone();
+        let window = i64::try_from(settings.window.0.as_millis()).unwrap_or(i64::MAX);
         drop(tokio::spawn(async move {
-            let names = settings.baselines.clone();
-            let end = now().wall_milliseconds();
+            let (end, wanted) = (now().wall_milliseconds(), names.clone());
             let work = move || {
-                let one = |name: &String| (name.clone(), compared(&*past, &folder, name, &settings, &limits));
-                settings.baselines.iter().map(one).collect::<Vec<_>>()
+                let one = |name: String| (site.beside(&name, window), name);
+                wanted.into_iter().map(one).collect::<Vec<_>>()
             };
             let done = apart(COMPARISON, PATIENCE, work).await;
             let mut shown = shown.lock();
             match done {
                 Ok(all) => {
-                    for (name, outcome) in all {
+                    for (outcome, name) in all {
                         match outcome {
                             Ok(comparison) => shown.show(&own, &name, &comparison, end),
                             Err(why) => shown.failed(&own, &name, &why),
@@ -86,34 +73,6 @@ impl Agent {
             }
         }));
     }
-}
-
-/// The last minutes beside a baseline.
-fn compared(
-    past: &dyn Storage,
-    shelf: &dyn Shelf,
-    name: &str,
-    settings: &Benchmarks,
-    limits: &Limits,
-) -> Result<Comparison, String> {
-    let baseline = shelf.read(name)?.ok_or("there is no benchmark of this name")?;
-    let end = now().wall_milliseconds();
-    let window = i64::try_from(settings.window.0.as_millis()).unwrap_or(i64::MAX);
-    let time = Time { start: end.saturating_sub(window), end };
-    let step = benchmark::usual_step(time).min(baseline.step);
-    let (recent, mut answers) = (Recent::of(past), Vec::new());
-    for (text, when) in benchmark::questions(time, step) {
-        let expr = promql::parse(&text).map_err(|error| error.text)?;
-        let answer = promql::evaluate(&expr, &Query::new(when), &recent).map_err(|error| error.text)?;
-        answers.push(Some(answer.value));
-    }
-    let (source, only) = (String::new(), &baseline.only[..]);
-    let given = benchmark::Given { name: String::new(), time, step, source, answers, only };
-    let comparison = compare(&baseline, &benchmark::build(given), limits);
-    if comparison.rows.iter().all(|row| row.outcome == Outcome::Unjudged) {
-        return Err(format!("nothing of it was measured for eight minutes in the last {}", settings.window));
-    }
-    Ok(comparison)
 }
 
 impl Shown {

@@ -1,12 +1,12 @@
 //! `session`: which sessions there were, and beginning or ending one by hand.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ratatui_core::text::Line;
 use serde_json::Value as Json;
 
 use super::server::ServerArgs;
-use super::{Exit, complain, json, look, print, runtime};
+use super::{Exit, Form, complain, json, look, print, runtime};
 use crate::alert::health::Status as How;
 use crate::ask::Failure;
 use crate::promql::moment;
@@ -21,17 +21,8 @@ pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
     /// The form of the answer.
-    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
-    output: Output,
-}
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// As the data of the agent's API.
-    Json,
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    output: Form,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,8 +91,8 @@ fn request(what: &What) -> (String, Option<String>) {
     }
 }
 
-fn shown(data: &Json, output: Output) -> Vec<u8> {
-    if output == Output::Json {
+fn shown(data: &Json, output: Form) -> Vec<u8> {
+    if output == Form::Json {
         return json(data.get("sessions").unwrap_or(data));
     }
     let read = |one: &Json| serde_json::from_value::<Session>(one.clone()).ok();
@@ -191,10 +182,10 @@ mod tests {
         let text = r#"{"sessions":[{"id":"0123456789abcdef","name":"x\u001b[31m","origin":"hand","state":"ended","start":1796047427000,
             "end":1796047487000,"seen":1796047487000,"seconds":60,"report":{"state":"written","files":["a.html","a.json"]}}]}"#;
         let data: Json = serde_json::from_str(text).unwrap();
-        let text = String::from_utf8(shown(&data, Output::Table)).unwrap();
+        let text = String::from_utf8(shown(&data, Form::Text)).unwrap();
         assert!(text.contains("ended") && text.contains("1m") && text.contains("a.html, a.json"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
-        let whole = String::from_utf8(shown(&data["sessions"][0], Output::Table)).unwrap();
+        let whole = String::from_utf8(shown(&data["sessions"][0], Form::Text)).unwrap();
         assert!(whole.contains("until") && whole.contains("0123456789abcdef"), "{whole}");
     }
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod exposed;
+mod format;
 pub mod pack;
 mod rules;
 mod section;
@@ -31,8 +32,8 @@ use crate::secret::Link;
 use crate::store;
 use crate::sys::file;
 
-pub use check::FORMATS;
-pub(crate) use check::log_filter;
+pub use format::FORMATS;
+pub(crate) use format::log_filter;
 pub use section::*;
 pub use source::*;
 

@@ -18,9 +18,10 @@ use crate::clock::now;
 use crate::promql::{Error, Kind};
 use crate::view::Status;
 use crate::view::benchmark::{
-    self, Benchmark, Comparison, Listed, Regressions, Shelf, check_name, regression_questions, regressions,
+    self, Benchmark, Comparison, Listed, Outcome, Regressions, Shelf, check_name, regression_questions,
+    regressions,
 };
-use crate::view::report::{self, Time};
+use crate::view::report::Time;
 
 /// The time that is recorded where nothing is said, in ms.
 const RECORDED: i64 = 3_600_000;
@@ -143,11 +144,7 @@ impl Site {
 
     /// What a report says of a time, in short.
     fn how_it_was(&self, time: Time) -> Result<(Status, String), Refused> {
-        let answers =
-            self.answers(report::questions(time), &Until::usual()).map_err(|error| unasked(&error))?;
-        let limits = &self.catalogue.load().settings.limits;
-        let given = report::Given::new(time, String::new(), answers, limits);
-        let verdict = report::build(given).verdict;
+        let verdict = self.report_of(time, &[], &Until::usual()).map_err(|error| unasked(&error))?.verdict;
         Ok((verdict.status, verdict.in_short()))
     }
 
@@ -166,6 +163,21 @@ impl Site {
 
     fn comparison(&self, shelf: &dyn Shelf, name: &str, p: &Parameters) -> Result<Comparison, Refused> {
         self.compared(shelf, name, time(p, COMPARED)?)
+    }
+
+    /// The time up to now, as long as this in ms, beside the benchmark of a name.
+    ///
+    /// # Errors
+    /// There is none, nothing can be asked, or nothing could be judged.
+    pub fn beside(&self, name: &str, window: i64) -> Result<Comparison, String> {
+        let kept = self.benchmarks.load_full().ok_or("there is no state directory to keep benchmarks in")?;
+        let end = now().wall_milliseconds();
+        let time = Time { start: end.saturating_sub(window), end };
+        let comparison = self.compared(&*kept.0, name, time).map_err(|(.., why)| why)?;
+        if comparison.rows.iter().all(|row| row.outcome == Outcome::Unjudged) {
+            return Err("nothing of it was measured for eight minutes in that time".to_owned());
+        }
+        Ok(comparison)
     }
 
     /// A time beside a benchmark.

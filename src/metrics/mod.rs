@@ -6,6 +6,7 @@ mod collector;
 mod declare;
 mod family;
 mod keys;
+mod labels;
 mod lawful;
 mod number;
 mod occupancy;
@@ -25,10 +26,11 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{
+pub use labels::{
     Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline, OfHook,
-    OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, Own, PushedObjects, Refused,
+    OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, PushedObjects, Refused,
 };
+pub use own::Own;
 pub use read::{Labels, Sample};
 pub use vitals::Vitals;
 pub use write::{Cursor, Format};

@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode_registry;
-use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,6 +19,11 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit};
 
 use super::Format;
+use super::labels::{
+    Answered, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
+    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, Pushed,
+    PushedObjects, Refused,
+};
 use crate::catalog::{Metric, OWN, agent, benchmark, incident};
 use crate::event::{Kind, Timestamp};
 
@@ -171,157 +175,6 @@ struct Moments {
     loaded: Option<Timestamp>,
     /// Everything was last in place on a server.
     provisioned: HashMap<String, Timestamp>,
-}
-
-/// How a request was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Answered {
-    /// A path that exists, or `other`.
-    pub path: &'static str,
-    /// The status code.
-    pub status: u16,
-}
-
-/// Why lines of the log are lost.
-pub const LOST_LINES: [&str; 2] = ["queue_full", "write_failed"];
-
-/// Why lines of the log were lost.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct LostLines {
-    /// One word.
-    pub reason: &'static str,
-}
-
-/// The family that refused a series.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refused {
-    /// Its name.
-    pub family: String,
-}
-
-/// A state of alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfState {
-    /// Its name.
-    pub state: &'static str,
-}
-
-/// An Alertmanager or a receiver that is notified.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Notified {
-    /// What it is.
-    pub integration: &'static str,
-    /// Which one, as it may be shown.
-    pub receiver: String,
-}
-
-/// An incident that was opened.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfIncident {
-    /// The name of its alert.
-    pub alert: String,
-    /// How bad it is.
-    pub severity: String,
-}
-
-/// A state of incidents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OpenIncidents {
-    /// Its name.
-    pub state: &'static str,
-    /// How soon a person must look.
-    pub incident_priority: &'static str,
-}
-
-/// Incidents that were escalated.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct EscalatedIncidents {
-    /// The name of their alert.
-    pub alert: String,
-    /// How soon a person must look.
-    pub incident_priority: &'static str,
-}
-
-/// Why incidents were escalated.
-const ESCALATIONS: [&str; 3] = ["unacknowledged", "action_failed", "action_missing"];
-
-/// Why an incident was escalated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Escalation {
-    /// One word.
-    pub reason: &'static str,
-}
-
-/// How soon a person must look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfPriority {
-    /// Its name.
-    pub incident_priority: &'static str,
-}
-
-/// A step of a hook.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfHookStep {
-    /// Its name.
-    pub hook: String,
-    /// One word.
-    pub step: &'static str,
-}
-
-/// A baseline.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfBaseline {
-    /// The name of the benchmark.
-    pub baseline: String,
-}
-
-/// A line that is compared with a baseline.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OfLine {
-    /// The name of the benchmark.
-    pub baseline: String,
-    /// Which line of the catalogue.
-    pub metric: String,
-    /// The labels that it has, and no others.
-    pub labels: Vec<(String, String)>,
-}
-
-impl EncodeLabelSet for OfLine {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let own = [("baseline", &*self.baseline), ("metric", &*self.metric)];
-        let labels = self.labels.iter().map(|(name, value)| (&**name, &**value));
-        own.into_iter().chain(labels).try_for_each(|pair| EncodeLabel::encode(&pair, encoder.encode_label()))
-    }
-}
-
-/// A hook.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfHook {
-    /// Its name.
-    pub hook: String,
-}
-
-/// A task.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfTask {
-    /// Its name.
-    pub task: String,
-}
-
-/// A server that files are pushed to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Pushed {
-    /// Its name.
-    target: String,
-}
-
-/// What became of objects on a server that files are pushed to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PushedObjects {
-    /// Its name.
-    pub target: String,
-    /// One word.
-    pub result: &'static str,
 }
 
 /// What a Prometheus server says of a target itself, and of its alerts: from a target, the same names would take the

@@ -1,11 +1,12 @@
 //! A small file that follows a state. A thread writes it whenever the state changed, and only what is newest: a disk that does not
 //! answer holds nothing up, and a state that changes a thousand times a second is not written a thousand times.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use serde::de::DeserializeOwned;
 
 use crate::file;
 
@@ -13,6 +14,19 @@ use crate::file;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After a write that failed, when the next is tried though nothing changed.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// What such a file says, up to so many bytes. One that cannot be read is reported, and what it holds begins again: `what` names that.
+pub(super) fn read<T: DeserializeOwned + Default>(path: &Path, most: u64, what: &str) -> T {
+    let document = match crate::sys::file::text(path, most) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error.to_string()),
+    };
+    document.unwrap_or_else(|why| {
+        tracing::warn!("{what} cannot be read from {}, they begin again: {why}", path.display());
+        T::default()
+    })
+}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -81,7 +95,7 @@ impl Drop for Saver {
 /// The thread.
 fn write(
     shared: &(Mutex<Slot>, Condvar),
-    path: &std::path::Path,
+    path: &Path,
     what: &str,
     mut text: impl FnMut() -> Option<Vec<u8>>,
 ) {

@@ -70,6 +70,16 @@ pub fn table(columns: &[&str], rows: &[Vec<Cell>]) -> Vec<Line<'static>> {
     lines
 }
 
+/// Lines as a text without colours, each with the same before it.
+#[must_use]
+pub fn plain(lines: &[Line<'_>], before: &str) -> String {
+    let line = |line: &Line<'_>| -> String {
+        let text: String = line.spans.iter().map(|span| &*span.content).collect();
+        format!("{before}{}\n", text.trim_end())
+    };
+    lines.iter().map(line).collect()
+}
+
 /// A name and what it is, for a list of them below each other.
 #[must_use]
 pub fn entry(name: &str, width: usize, value: &str) -> Line<'static> {

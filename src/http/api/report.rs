@@ -1,7 +1,5 @@
 //! A report over any time, from the history.
 
-use std::sync::Arc;
-
 use super::{Parameters, Site, Until, invalid};
 use crate::alert::incident::Wanted;
 use crate::clock::now;
@@ -121,8 +119,7 @@ impl Site {
     /// # Errors
     /// There is no history, or it cannot be read.
     pub fn filed(&self, session: Option<&Session>, (start, end): (i64, i64)) -> Result<Report, String> {
-        let until = Until { gone: Arc::default(), deadline: u64::MAX };
-        self.report_about(session, Time { start, end }, &[], &until).map_err(|error| error.text)
+        self.report_about(session, Time { start, end }, &[], &Until::usual()).map_err(|error| error.text)
     }
 }
 

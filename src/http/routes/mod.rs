@@ -3,6 +3,7 @@
 //! The server dispatches by these rows and the OpenAPI document is written from them, so that the document tells what the server does.
 //! A path that is not documented is a page or a file for people.
 
+mod former;
 mod shapes;
 mod table;
 

@@ -3,7 +3,7 @@
 use super::Effect::{Change, LocalChange, Question, Read};
 use super::{
     Access, Asked, Benchmark, Content, Effect, Endpoint as Api, Former, Operation, Route, Row, Shape, Verb,
-    shapes,
+    former, shapes,
 };
 use crate::alert::incident::Deed;
 use crate::http::incident_path::Change as Incident;
@@ -457,19 +457,19 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/performance/dashboard", Route::Former(Former::Dashboard), Form::Problem, &[Operation::get(
         "performanceDashboard",
         "The last hour of each figure: now, mean, least, greatest, and whether it rises.",
-        &[json(shapes::old_dashboard)],
+        &[json(former::dashboard)],
     )
     .fails(&[503])])
     .under(PERFORMANCE),
     Row::api("/api/performance/export/dashboard", Route::Former(Former::Export), Form::Problem, &[Operation::get(
         "performanceExport",
         "The same, to be kept.",
-        &[json(shapes::old_dashboard)],
+        &[json(former::dashboard)],
     )
     .fails(&[503])])
     .under(PERFORMANCE),
     Row::api("/api/performance/metrics", Route::Former(Former::Metrics), Form::Problem, &[
-        Operation::get("performanceMetrics", "Samples of the last hours, the newest first.", &[json(shapes::old_metrics)])
+        Operation::get("performanceMetrics", "Samples of the last hours, the newest first.", &[json(former::metrics)])
             .asks(&[
                 may("metric_name", WORD, "This metric alone; dots and dashes are underscores."),
                 may("service_name", WORD, "This service, group of processes, pipeline, device, model or source alone."),
@@ -480,22 +480,22 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         Operation::local(
             "createPerformanceMetric",
             "Stores a metric, as a JSON line of the source `http` would be: from a program of this machine alone.",
-            &[json(shapes::stored_metric)],
+            &[json(former::stored_metric)],
         )
-        .body(JSON, shapes::new_metric)
+        .body(JSON, former::new_metric)
         .fails(&[415]),
     ])
     .under(PERFORMANCE),
     Row::api("/api/performance/system", Route::Former(Former::System), Form::Problem, &[Operation::get(
         "performanceSystem",
         "How the machine is now.",
-        &[json(shapes::old_system)],
+        &[json(former::system)],
     )])
     .under(PERFORMANCE),
     Row::api("/api/performance/services/{name}", Route::Former(Former::Service), Form::Problem, &[Operation::get(
         "performanceService",
         "How a group of processes is now, or a service that sends its requests.",
-        &[json(shapes::old_service)],
+        &[json(former::service)],
     )
     .asks(COMPONENT)
     .fails(&[404])])
@@ -503,19 +503,19 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/performance/regressions", Route::Former(Former::Regressions), Form::Problem, &[Operation::get(
         "performanceRegressions",
         "What was worse than the baselines that the configuration names.",
-        &[json(shapes::old_regressions)],
+        &[json(former::regressions)],
     )
     .asks(&[may("hours", r#"{"type":"integer","minimum":1,"maximum":168}"#, "Of the last so many hours; 24 where nothing is said.")])
     .fails(&[422, 503])])
     .under(PERFORMANCE),
     Row::api("/api/performance/benchmarks", Route::Former(Former::Benchmarks), Form::Problem, &[
-        Operation::get("performanceBenchmarks", "The benchmarks that are kept.", &[json(shapes::old_benchmarks)]).fails(&[503]),
+        Operation::get("performanceBenchmarks", "The benchmarks that are kept.", &[json(former::benchmarks)]).fails(&[503]),
         Operation::local(
             "createPerformanceBenchmark",
             "Records the last minutes, in the place of what has the name; not where something was wrong in them. From this machine alone.",
             &[json(shapes::one_benchmark)],
         )
-        .body(JSON, shapes::recorded)
+        .body(JSON, former::recorded)
         .fails(&[409, 415, 422, 503]),
     ])
     .under(PERFORMANCE),
@@ -531,10 +531,10 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         Verb::Post,
         "comparePerformanceBenchmark",
         "The last minutes beside a benchmark.",
-        &[json(shapes::old_comparison)],
+        &[json(former::comparison)],
     )
     .asks(BENCHMARK)
-    .body(JSON, shapes::compared)
+    .body(JSON, former::compared)
     .fails(&[404, 415, 422, 503])])
     .under(PERFORMANCE),
     Row::api("/api/performance/prometheus", Route::Former(Former::Prometheus), Form::Text, &[Operation::get(
@@ -546,14 +546,14 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/performance/health", Route::Former(Former::Health), Form::Problem, &[Operation::get(
         "performanceHealth",
         "Whether the history is taken, and when it was the last time.",
-        &[json(shapes::old_health)],
+        &[json(former::health)],
     )
     .fails(&[503])])
     .under(PERFORMANCE),
     Row::api("/api/performance/cleanup", Route::Former(Former::Cleanup), Form::Problem, &[Operation::local(
         "performanceCleanup",
         "Removes what the history's file has of more than so many days ago: for a program of this machine alone.",
-        &[json(shapes::cleaned)],
+        &[json(former::cleaned)],
     )
     .asks(&[may("retention_days", r#"{"type":"integer","minimum":1,"maximum":365}"#, "Days that are kept; 30 where nothing is said.")])
     .fails(&[503])])
@@ -561,13 +561,13 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/metrics/realtime", Route::Former(Former::Realtime), Form::Problem, &[Operation::get(
         "metricsRealtime",
         "How the pipelines are now: runs a minute, milliseconds, percent.",
-        &[json(shapes::old_realtime)],
+        &[json(former::realtime)],
     )])
     .under(FORMER),
     Row::api("/api/metrics/report", Route::Former(Former::Report), Form::Problem, &[Operation::get(
         "metricsReport",
         "A report of the last minutes: milliseconds, percent.",
-        &[json(shapes::old_report)],
+        &[json(former::report)],
     )
     .asks(&[may("window", r#"{"type":"integer","minimum":1,"maximum":10080}"#, "So many minutes; 60 where nothing is said.")])
     .fails(&[503])])
@@ -575,7 +575,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/metrics/issues", Route::Former(Former::Issues), Form::Problem, &[Operation::get(
         "metricsIssues",
         "What is wrong now, and what to do.",
-        &[json(shapes::old_issues)],
+        &[json(former::issues)],
     )])
     .under(FORMER),
     Row::api("/api/v1/sessions", Route::Sessions, Form::Prometheus, &[

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::saver::Saver;
+use super::saver::{self, Saver};
 use crate::clock::{SetClock, Trusted, now};
 use crate::event::Timestamp;
 use crate::session::{Book, Desk, Filed, Origin, Session, State, Told, Wanted};
@@ -93,7 +93,8 @@ impl Sessions {
     /// Reads what is kept, and begins to keep. Without a file nothing outlives a restart. `wake` has the history look at once.
     #[must_use]
     pub fn open(file: Option<PathBuf>, wake: Box<dyn Fn() + Send + Sync>) -> Self {
-        let document = file.as_deref().map(read).unwrap_or_default();
+        let document = file.as_deref().map(|file| saver::read(file, LONGEST, "sessions"));
+        let document: Document = document.unwrap_or_default();
         let clock = Arc::new(Mutex::new(Trusted::since(document.clock)));
         // The thread that writes must not keep alive what it writes for.
         let shared = Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
@@ -224,20 +225,7 @@ impl Desk for Sessions {
 /// The sessions that a file of an agent has, whether it runs or not.
 #[must_use]
 pub fn kept(file: &Path) -> Book {
-    Book::new(read(file).sessions)
-}
-
-/// What a file says. One that cannot be read is reported, and sessions begin again.
-fn read(file: &Path) -> Document {
-    let document = match crate::sys::file::text(file, LONGEST) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Document::default()),
-        Err(error) => Err(error.to_string()),
-    };
-    document.unwrap_or_else(|why| {
-        tracing::warn!("sessions cannot be read from {}, they begin again: {why}", file.display());
-        Document::default()
-    })
+    Book::new(saver::read::<Document>(file, LONGEST, "sessions").sessions)
 }
 
 #[cfg(test)]

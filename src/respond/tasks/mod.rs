@@ -17,7 +17,7 @@ mod tests;
 mod work;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::schedule::{Before, Standing};
-use super::saver::Saver;
+use super::saver::{self, Saver};
 use crate::backoff::within;
 use crate::clock::{SetClock, Trusted, now};
 use crate::quote::quote;
@@ -155,7 +155,8 @@ impl Tasks {
         file: Option<PathBuf>,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let known = file.as_deref().map(read).unwrap_or_default();
+        let known = file.as_deref().map(|file| saver::read(file, LONGEST, "the times of tasks"));
+        let known: Document = known.unwrap_or_default();
         let (at, wall) = (steady(), now().wall_milliseconds());
         let one = |task: &Task| {
             let known = known.tasks.get(&task.name).copied().unwrap_or_default();
@@ -223,19 +224,6 @@ impl Tasks {
         self.asked.try_send(place).map_err(|_| Refused::Busy)?;
         Ok(runs)
     }
-}
-
-/// What a file says of tasks. One that cannot be read is reported, and they begin again.
-fn read(file: &Path) -> Document {
-    let document = match crate::sys::file::text(file, LONGEST) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Document::default()),
-        Err(error) => Err(error.to_string()),
-    };
-    document.unwrap_or_else(|why| {
-        tracing::warn!("when tasks ran cannot be read from {}, they begin again: {why}", file.display());
-        Document::default()
-    })
 }
 
 impl Runner {

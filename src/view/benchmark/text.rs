@@ -7,7 +7,8 @@ use crate::promql::{moment, number};
 use crate::view::Status;
 use crate::view::report::unit_of;
 use crate::view::screen::{clean, sign};
-use crate::view::words::{amount, count, digits, span};
+use crate::view::table::{Cell, plain, table};
+use crate::view::words::{amount, count, csv_field, digits, span};
 
 fn time(start: i64, end: i64) -> String {
     let length = span(end.saturating_sub(start) as f64 / 1000.0);
@@ -54,8 +55,8 @@ fn status(row: &Row) -> Status {
     }
 }
 
-/// The headings of a comparison's table.
-const HEAD: [&str; 6] = ["", "baseline", "now", "change", "sure", ""];
+/// The headings of a comparison's table: the sign, then what [`cells`] gives.
+const HEAD: [&str; 7] = ["", "", "#baseline", "#now", "#change", "#sure", ""];
 
 fn cells(row: &Row) -> [String; 6] {
     let unit = unit_of(&row.unit);
@@ -74,26 +75,6 @@ fn cells(row: &Row) -> [String; 6] {
     ]
 }
 
-/// Cells in columns: the first and the last stand left.
-fn columns(out: &mut String, rows: &[(String, [String; 6])]) {
-    let wide = |place: usize| {
-        rows.iter().filter_map(|(_, row)| row.get(place)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..6).map(wide).collect();
-    for (mark, row) in rows {
-        let mut line = format!("  {mark}");
-        for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
-            let _ = if place == 0 || place == 5 {
-                write!(line, " {cell}{pad} ")
-            } else {
-                write!(line, " {pad}{cell} ")
-            };
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-}
-
 /// A comparison for a terminal. Lines that are stable are counted, unless all are wanted.
 #[must_use]
 pub fn write(comparison: &Comparison, all: bool) -> String {
@@ -110,17 +91,18 @@ pub fn write(comparison: &Comparison, all: bool) -> String {
         clean(&comparison.baseline_verdict)
     );
     let shown = |row: &&Row| all || matches!(row.outcome, Outcome::Degraded | Outcome::Improved);
-    let rows: Vec<(String, [String; 6])> = comparison
+    let mark = |row: &Row| if status(row) == Status::Healthy { " " } else { sign(status(row)) };
+    let rows: Vec<Vec<Cell>> = comparison
         .rows
         .iter()
         .filter(shown)
         .map(|row| {
-            (if status(row) == Status::Healthy { " " } else { sign(status(row)) }.to_owned(), cells(row))
+            let cells = cells(row);
+            std::iter::once(mark(row)).chain(cells.iter().map(String::as_str)).map(Cell::plain).collect()
         })
         .collect();
     if !rows.is_empty() {
-        out.push('\n');
-        columns(&mut out, &[vec![(" ".to_owned(), HEAD.map(str::to_owned))], rows].concat());
+        let _ = write!(out, "\n{}", plain(&table(&HEAD, &rows), "  "));
     }
     for (outcome, words) in [(Outcome::Stable, "stable"), (Outcome::Unjudged, "not judged")] {
         let number = comparison.counts.get(&outcome).copied().unwrap_or_default();
@@ -163,13 +145,6 @@ pub fn write_markdown(comparison: &Comparison) -> String {
     out
 }
 
-/// A field of a line of CSV. What a spreadsheet would take for a formula is text.
-fn field(text: &str) -> String {
-    let text = clean(text);
-    let mark = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    format!("\"{mark}{}\"", text.replace('"', "\"\""))
-}
-
 /// A comparison as CSV, a line for each line.
 #[must_use]
 pub fn write_csv(comparison: &Comparison) -> String {
@@ -182,7 +157,7 @@ pub fn write_csv(comparison: &Comparison) -> String {
             out,
             "{},{},{},{},{},{},{},{},{},{},{}",
             row.metric,
-            field(&labels.join(";")),
+            csv_field(&labels.join(";")),
             row.unit,
             row.better,
             number(row.baseline),
@@ -229,22 +204,20 @@ pub fn write_one(one: &Benchmark) -> String {
         let _ = writeln!(out, "  {}", clean(&one.note));
     }
     let row = |line: &Line| {
-        let unit = unit_of(&line.unit);
-        let values = line.values;
-        let shown = |value| amount(value, unit);
-        [
-            clean(&line.subject()),
+        let (unit, values) = (unit_of(&line.unit), line.values);
+        let shown = |value| Cell::plain(&amount(value, unit));
+        let range = format!("{} to {}", amount(values.min, unit), amount(values.max, unit));
+        vec![
+            Cell::plain(&line.subject()),
             shown(values.mean),
             shown(values.median),
             shown(values.p95),
-            format!("{} to {}", shown(values.min), shown(values.max)),
-            line.better.replace("neither", ""),
+            Cell::plain(&range),
+            Cell::plain(&line.better.replace("neither", "")),
         ]
     };
-    let head = ["", "mean", "median", "p95", "from least to most", "better"].map(str::to_owned);
-    let rows: Vec<(String, [String; 6])> =
-        std::iter::once(head).chain(one.lines.iter().map(row)).map(|row| (" ".to_owned(), row)).collect();
-    out.push('\n');
-    columns(&mut out, &rows);
+    let rows: Vec<Vec<Cell>> = one.lines.iter().map(row).collect();
+    let head = ["", "#mean", "#median", "#p95", "#from least to most", "better"];
+    let _ = write!(out, "\n{}", plain(&table(&head, &rows), "  "));
     out
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Cell, Report, Row, Section};
 use crate::promql::{moment, number};
 use crate::view::screen::{blocks, clean as visible, sign};
-use crate::view::words::{digits, span};
+use crate::view::words::{csv_field, digits, span};
 use crate::view::{Sentence, Status};
 
 /// The time that a report is about, in words.
@@ -247,13 +247,6 @@ pub fn write_markdown(report: &Report) -> String {
     out
 }
 
-/// A field of a line of CSV. What a spreadsheet would take for a formula is text.
-fn field(text: &str) -> String {
-    let text = visible(text);
-    let mark = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    format!("\"{mark}{}\"", text.replace('"', "\"\""))
-}
-
 /// As CSV: a line for each value, with the table, the labels, the column and its unit.
 #[must_use]
 pub fn write_csv(report: &Report) -> String {
@@ -262,11 +255,11 @@ pub fn write_csv(report: &Report) -> String {
         for row in &section.rows {
             let labels: Vec<String> =
                 row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let labels = field(&labels.join(";"));
+            let labels = csv_field(&labels.join(";"));
             for column in &section.columns {
                 let value = match row.values.get(&column.key) {
                     Some(Cell::Number(value)) => number(*value),
-                    Some(Cell::Word(word)) => field(word),
+                    Some(Cell::Word(word)) => csv_field(word),
                     None => continue,
                 };
                 let status = row.status.as_str();
