@@ -6,6 +6,7 @@
 mod answers;
 pub mod benchmark;
 mod build;
+mod csv;
 pub mod data;
 pub mod html;
 mod latest;

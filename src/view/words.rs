@@ -1,6 +1,5 @@
 //! Numbers and times as people read them.
 
-use super::screen::clean;
 use crate::catalog::Unit;
 
 /// A number with its unit: `250 Hz`, `4.8 %`, `12 kΩ`. Three digits at most stand for what is measured.
@@ -105,14 +104,6 @@ pub(super) fn list(names: &[&str], most: usize) -> String {
 #[must_use]
 pub(super) fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
-/// A field of a line of CSV, in quotes. What a spreadsheet would take for a formula is text.
-#[must_use]
-pub(super) fn csv_field(text: &str) -> String {
-    let text = clean(text);
-    let mark = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    format!("\"{mark}{}\"", text.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -265,7 +265,7 @@ def test_the_agent_compares_by_itself_and_an_alert_fires(box):
     assert 1.25 < seen.value("neural_baseline_ratio", baseline="good", metric="stage_duration", pipeline="bci", stage="classify") < 1.4
     assert seen.value("neural_baseline_failing", baseline="good") == 0 and seen.value("neural_baseline_failing", baseline="nowhere") == 1
     assert abs(seen.value("neural_baseline_compared_timestamp_seconds", baseline="good") - time.time()) < 90
-    agent.says("there is no benchmark of this name", "worse than the baseline")
+    agent.says("cannot be compared with the baseline nowhere: there is no benchmark", "worse than the baseline")
     firing = lambda: [alert for alert in json.loads(agent.get("/api/v1/alerts")[2])["data"]["alerts"] if alert["labels"]["alertname"] == "NeuralBaselineRegression"]
     alerts = wait_until(firing, 90, "the alert")
     assert {alert["labels"]["metric"] for alert in alerts} == {"stage_failures"}

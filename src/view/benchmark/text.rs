@@ -5,10 +5,11 @@ use std::fmt::Write;
 use super::{Benchmark, Comparison, Line, Listed, Outcome, Row};
 use crate::promql::{moment, number};
 use crate::view::Status;
+use crate::view::csv::field;
 use crate::view::report::unit_of;
 use crate::view::screen::{clean, sign};
 use crate::view::table::{Cell, plain, table};
-use crate::view::words::{amount, count, csv_field, digits, span};
+use crate::view::words::{amount, count, digits, span};
 
 fn time(start: i64, end: i64) -> String {
     let length = span(end.saturating_sub(start) as f64 / 1000.0);
@@ -157,7 +158,7 @@ pub fn write_csv(comparison: &Comparison) -> String {
             out,
             "{},{},{},{},{},{},{},{},{},{},{}",
             row.metric,
-            csv_field(&labels.join(";")),
+            field(&labels.join(";")),
             row.unit,
             row.better,
             number(row.baseline),

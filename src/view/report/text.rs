@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::{Cell, Report, Row, Section};
 use crate::promql::{moment, number};
+use crate::view::csv::field;
 use crate::view::screen::{blocks, clean as visible, sign};
-use crate::view::words::{csv_field, digits, span};
+use crate::view::words::{digits, span};
 use crate::view::{Sentence, Status};
 
 /// The time that a report is about, in words.
@@ -255,11 +256,11 @@ pub fn write_csv(report: &Report) -> String {
         for row in &section.rows {
             let labels: Vec<String> =
                 row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let labels = csv_field(&labels.join(";"));
+            let labels = field(&labels.join(";"));
             for column in &section.columns {
                 let value = match row.values.get(&column.key) {
                     Some(Cell::Number(value)) => number(*value),
-                    Some(Cell::Word(word)) => csv_field(word),
+                    Some(Cell::Word(word)) => field(word),
                     None => continue,
                 };
                 let status = row.status.as_str();
