@@ -3,6 +3,7 @@
 //! [`Rules`] runs on the history's thread, after each scrape. What is to be sent goes to a task of its own for each Alertmanager, so
 //! that a server that does not answer costs nothing but its own queue. Where there is no Alertmanager, a [`Desk`] does its work.
 
+mod alert_log;
 mod delivery;
 mod desk;
 pub mod event_log;

@@ -1,11 +1,11 @@
 //! The agent's own evaluation of rules, on the history's thread.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::alert_log::AlertLog;
 use super::delivery::valid_until;
 use super::event_log::AlertEvents;
 use super::incidents::Incidents;
@@ -14,12 +14,10 @@ use super::notify::Notifier;
 use super::state::{self, StateFile, States};
 use crate::alert::incident::{Notice, Origin, concerns};
 use crate::alert::{
-    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, Act, Context, Definition, Group, Health, Live, Rule, State,
-    Storage, table_link,
+    ALERTS, ALERTS_FOR_STATE, Act, Context, Definition, Group, Health, Live, Rule, State, Storage, table_link,
 };
 use crate::clock::{SetClock, now};
 use crate::promql::{Interrupt, Labels};
-use crate::quote::quote;
 
 /// How long the rules of one group may take together, ns.
 const PATIENCE: u64 = 10_000_000_000;
@@ -29,9 +27,6 @@ const SAMPLES: usize = 4_000_000;
 const SUBQUERY_STEP: i64 = 60_000;
 /// From the start to the first evaluation, ns: sources come up meanwhile, and what is not up yet is not lost.
 const GRACE: u64 = 3_000_000_000;
-/// The log has a line of an alert at most once in so many milliseconds.
-const QUIET: i64 = 10_000;
-
 /// Rules by where they are from.
 #[derive(Clone, Debug)]
 pub struct RuleSource {
@@ -108,8 +103,8 @@ pub struct Rules {
     account: Account,
     /// Rules that failed when they were last evaluated, by group and name.
     failing: Vec<(String, String)>,
-    /// When the log last had a line of an alert, ms, and whether it said that it fires.
-    logged: BTreeMap<Labels, (i64, bool)>,
+    /// What the log says of alerts.
+    log: AlertLog,
     /// When the first evaluation is, ns of the steady clock.
     begins: u64,
     /// Milliseconds from one notice of an alert that fires on to the next.
@@ -146,7 +141,7 @@ impl Rules {
             last: SetClock::default(),
             account: Account::default(),
             failing: Vec::new(),
-            logged: BTreeMap::new(),
+            log: AlertLog::default(),
             begins: now().steady.saturating_add(GRACE),
             resend: 60_000,
         }
@@ -193,7 +188,7 @@ impl Rules {
             }
         }
         self.events.take_over(old.events);
-        (self.account, self.begins, self.logged) = (old.account, old.begins, std::mem::take(&mut old.logged));
+        (self.account, self.begins, self.log) = (old.account, old.begins, std::mem::take(&mut old.log));
     }
 
     /// The group of this name in this file.
@@ -224,7 +219,6 @@ impl Rules {
         if began < self.begins {
             return;
         }
-        self.logged.retain(|_, (last, fires)| *fires || (0..QUIET).contains(&at.saturating_sub(*last)));
         let (mut counts, mut failing) = (Account::default(), Vec::new());
         for slot in &mut self.slots {
             let mut group = slot.group.lock();
@@ -242,7 +236,7 @@ impl Rules {
             } else {
                 group.repeat(at, storage);
             }
-            log(&group, at, &mut self.logged);
+            self.log.see(&group, at);
             for live in &group.rules {
                 if let Health::Failed(why) = &live.health {
                     counts.failures += u64::from(live.evaluated_at == Some(at));
@@ -254,6 +248,7 @@ impl Rules {
                 }
             }
         }
+        self.log.end(at);
         if self.events.is_on() {
             self.events.survey(at, firing(&self.shared));
         }
@@ -326,33 +321,6 @@ impl Account {
         self.failures += other.failures;
         self.seconds += other.seconds;
         self.alerts = other.alerts;
-    }
-}
-
-/// Writes a line for each alert that fires or is over, but those for information: one for each in ten seconds, and at last how it is.
-fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, (i64, bool)>) {
-    for alert in group.rules.iter().flat_map(Live::alerts) {
-        let fires = alert.state == State::Firing;
-        let news = match logged.get(&alert.labels) {
-            None => fires,
-            Some((last, said)) => *said != fires && !(0..QUIET).contains(&at.saturating_sub(*last)),
-        };
-        if !news || alert.labels.get("severity") == "info" {
-            continue;
-        }
-        logged.insert(alert.labels.clone(), (at, fires));
-        let summary = match alert.annotations.get("summary") {
-            "" => Cow::Owned(alert.labels.to_string()),
-            summary => Cow::Borrowed(summary),
-        };
-        let summary = quote(&*summary);
-        let name = alert.labels.get(ALERT_NAME);
-        let (severity, priority) = (alert.labels.get("severity"), alert.labels.get("priority"));
-        if fires {
-            tracing::warn!(alert = name, severity, priority, "an alert fires: {summary}");
-        } else {
-            tracing::info!(alert = name, severity, priority, "an alert is over: {summary}");
-        }
     }
 }
 

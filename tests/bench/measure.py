@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import selectors
 import shutil
 import socket
 import statistics
@@ -387,6 +388,68 @@ def boards(o) -> None:
                 process.wait(10)
 
 
+class Viewers:
+    """So many browsers that follow the page: each reads its stream of events, and nothing of it is looked at."""
+
+    def __init__(self, port: int, number: int) -> None:
+        request = b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n"
+        self.sockets = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(number)]
+        for one in self.sockets:
+            one.sendall(request)
+            status = one.recv(64 * 1024)
+            if not status.startswith(b"HTTP/1.1 200 "):
+                raise SystemExit(f"the page's stream answers {status[:100]!r}")
+
+    def watch(self, seconds: float) -> int:
+        """Reads for so long, and gives the bytes that came."""
+        end, got = time.monotonic() + seconds, 0
+        with selectors.DefaultSelector() as ready:
+            for one in self.sockets:
+                ready.register(one, selectors.EVENT_READ)
+            while (left := end - time.monotonic()) > 0:
+                for key, _ in ready.select(left):
+                    data = key.fileobj.recv(1 << 20)
+                    if not data:
+                        raise SystemExit("the page's stream ended")
+                    got += len(data)
+        return got
+
+    def close(self) -> None:
+        for one in self.sockets:
+            one.close()
+
+
+def viewers(o) -> None:
+    """The page of two boards of 32 channels, judged: followed by nobody, by one browser and by fifty, in turn."""
+    counts = (0, 1, 50)
+    with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+        links = [f"{folder}/board-{n}" for n in range(2)]
+        simulated = [subprocess.Popen([PROGRAM, "simulate", "freeeeg32", "--pty", link, "--seed", str(n)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for n, link in enumerate(links)]
+        try:
+            while not all(Path(link).exists() for link in links):
+                time.sleep(0.05)
+            sources = [{"serial": {"name": f"board-{n}", "port": link, "protocol": "freeeeg32"}} for n, link in enumerate(links)]
+            with Agent(sources=sources) as agent:
+                time.sleep(20)
+                shares, sent, machine = {n: [] for n in counts}, {n: [] for n in counts}, Machine()
+                for _ in range(o.rounds):
+                    for number in counts:
+                        watching = Viewers(agent.port, number)
+                        watching.watch(2)
+                        clock, cpu = time.monotonic(), agent.cpu()
+                        got = watching.watch(o.view_seconds)
+                        passed = time.monotonic() - clock
+                        shares[number].append((agent.cpu() - cpu) / 1e7 / passed)
+                        sent[number].append(got / max(1, number) / passed / 1000)
+                        watching.close()
+                figure = " / ".join(spread(shares[number]) for number in counts) + f" % of a core; {spread(sent[1], 1)} kB/s a viewer (the machine was {machine.busy():.0%} busy)"
+                row("the page with 64 channels judged: nobody looks / one viewer / fifty", figure, "0.5 % a viewer")
+        finally:
+            for process in simulated:
+                process.kill()
+                process.wait(10)
+
+
 class Outlets:
     """Streams of liblsl, from a process of their own."""
 
@@ -549,7 +612,7 @@ def beside(o) -> None:
         row(f"{what} over HTTP", figure, "not slower")
 
 
-PARTS = {"history": history, "remembering": remembering, "beside": beside, "boards": boards, "streams": streams, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
+PARTS = {"history": history, "remembering": remembering, "beside": beside, "boards": boards, "viewers": viewers, "streams": streams, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
 
 
 def main() -> None:
@@ -559,13 +622,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="length of a flood")
     parser.add_argument("--idle-seconds", type=float, default=60)
     parser.add_argument("--board-seconds", type=float, default=20)
+    parser.add_argument("--view-seconds", type=float, default=20)
     parser.add_argument("--latency-timer", default="16ms", help="of the simulated boards: 16ms as delivered, or 1ms")
     parser.add_argument("--stream-seconds", type=float, default=20)
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="an interpreter with pylsl and numpy, for streams")
     parser.add_argument("--soak-seconds", type=float, default=60)
     o = parser.parse_args()
     asked = set(o.only or PARTS)
-    examples = {FLOOD: asked - {"boards", "streams", "idle", "history", "remembering", "beside"}, HISTORY: asked & {"history", "remembering"}}
+    examples = {FLOOD: asked - {"boards", "viewers", "streams", "idle", "history", "remembering", "beside"}, HISTORY: asked & {"history", "remembering"}}
     for needed in (PROGRAM, *(example for example, used in examples.items() if used)):
         if not needed.exists():
             raise SystemExit(f"{needed} is not built; `make measure` builds it")

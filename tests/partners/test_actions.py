@@ -91,8 +91,8 @@ def test_what_hangs_forks_or_prints_for_ever_is_escalated_and_blocks_nothing(age
         agent.until(lambda seen, name=name: seen.value("neural_actions_total", hook=name, step="failed") == 1, 30)
     number = int(child.read_text())
     wait_until(lambda: not Path(f"/proc/{number}").exists() or ") Z " in Path(f"/proc/{number}/stat").read_text(), 10, "the end of the child")
-    escalated = one(agent, alert="High")
-    assert escalated["state"] == "escalated" and any("the hook" in entry["why"] for entry in escalated["history"] if entry["what"] == "escalated")
+    escalated = wait_until(lambda: incidents(agent, alert="High", state="escalated"), 20, "the escalation")[0]
+    assert any("the hook" in entry["why"] for entry in escalated["history"] if entry["what"] == "escalated")
     assert agent.scrape().value("neural_incident_escalations_total", reason="action_failed") == 1
     agent.says("an action failed: ")
     # It asserts that the end takes no longer than five seconds.

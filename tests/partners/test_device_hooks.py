@@ -14,7 +14,7 @@ import serial
 
 from conftest import wait_until
 from test_alerting import write_rules
-from test_incidents import incidents
+from test_incidents import incidents, told
 from test_simulate import simulate  # noqa: F401 - a fixture
 
 STALLED = {"alert": "Stalled", "expr": 'neural_device_streaming{device="board"} == 0', "labels": {"severity": "critical", "priority": "P0"}}
@@ -50,15 +50,15 @@ def test_a_stream_that_stalls_goes_again_and_the_incident_ends(agent, simulate, 
     assert agent.reload()[0] == 200
     agent.until(streams, 60)
     wait_until(lambda: incidents(agent, alert="Stalled", state="resolved"), 30, "the end of the incident")
-    # The board may stream, and the alert be over, before the hook has told what it did.
     seen = agent.until(lambda seen: seen.value("neural_actions_total", hook="again", step="succeeded") == 1)
-    over = incidents(agent, alert="Stalled", state="resolved")[0]
-    told = " ".join(entry.get("why", "") for entry in over["history"])
+    # The board may stream, the alert be over and the step be counted before the incident has in its history what the hook did.
+    did = "its stop and start commands" if ask == "restart_stream" else "is closed and opened again"
+    over = {"alert": "Stalled", "state": "resolved"}
+    wait_until(lambda: did in " ".join(told(agent, **over)), 20, did)
     if ask == "restart_stream":
-        assert "restart the stream of the device" in told and "its stop and start commands" in told, told
+        assert any("restart the stream of the device" in why for why in told(agent, **over)), told(agent, **over)
         assert (commands(seen, "opened"), commands(seen, "requested")) == (1, 1)
     else:
-        assert "is closed and opened again" in told, told
         assert (commands(seen, "opened"), commands(seen, "requested")) == (2, 0)
     # Nothing was unplugged.
     assert seen.value("neural_port_disconnects_total", device="board") == 0 and seen.value("neural_source_up", source="board") == 1
@@ -82,9 +82,9 @@ def test_through_a_tap_it_is_refused_and_nothing_is_written(agent, simulate, tmp
         while not failed():
             assert time.monotonic() < end, agent.told()
             program.read(4096)
-        (incident,) = incidents(agent, alert="Stalled")
-        told = " ".join(entry.get("why", "") for entry in incident["history"])
-        assert incident["state"] == "escalated" and "board is read through a tap: nothing is written to it" in told, told
+        why = "board is read through a tap: nothing is written to it"
+        wait_until(lambda: why in " ".join(told(agent, alert="Stalled")), 20, why)
+        wait_until(lambda: incidents(agent, alert="Stalled", state="escalated"), 20, "the escalation")
     assert agent.scrape().value("neural_port_start_commands_total") == 0
     agent.stop()
     ledger = board.ledger()

@@ -44,6 +44,12 @@ def incidents(agent: Agent, query: str = "limit=0", /, **fields) -> list[dict]:
     return [one for one in found if all(one.get(name) == value for name, value in fields.items())]
 
 
+def told(agent: Agent, by: str | None = None, **fields) -> list[str]:
+    """What is in the history of such incidents. A step of a hook is counted before it is there: who reads it waits for it."""
+    entries = [entry for one in incidents(agent, **fields) for entry in one["history"]]
+    return [entry.get("why", "") for entry in entries if by in (None, entry["by"])]
+
+
 def one(agent: Agent, /, **fields) -> dict:
     found = wait_until(lambda: incidents(agent, **fields), 30, f"an incident with {fields}")
     assert len(found) == 1, found

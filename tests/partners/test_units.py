@@ -16,7 +16,7 @@ import pytest
 
 from conftest import wait_until
 from test_hook_examples import EXAMPLES, Trouble
-from test_incidents import incidents
+from test_incidents import incidents, told
 from test_probe import HEALTHY, UNHEALTHY, probe, status
 
 CGROUPS = [path for path in map(Path, ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")) if (path / "cgroup.procs").exists()]
@@ -124,8 +124,7 @@ def test_the_weight_of_a_unit_is_lowered_and_another_one_restarted(agent, system
     wait_until(lambda: systemd.show(unit, "CPUWeight") == "20" and systemd.show(unit, "MainPID") not in ("0", before), 30)
     for name, why in (("gone", "gone.service not found"), ("refused", "many")):
         agent.until(lambda seen, name=name: seen.value("neural_actions_total", hook=name, step="failed") == 1, 30)
-        found = incidents(agent, alert=trouble.alert)[0]
-        assert any(why in entry.get("why", "") for entry in found["history"] if entry["by"] == f"hook {name}"), found["history"]
+        wait_until(lambda name=name, why=why: any(why in said for said in told(agent, by=f"hook {name}", alert=trouble.alert)), 20, why)
     trouble.level = 1
     agent.until(lambda seen: seen.value("neural_actions_total", hook=hook["name"], step="succeeded") == 1, 30)
     trouble.stopped.set()

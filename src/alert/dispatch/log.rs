@@ -20,6 +20,20 @@ pub enum Reason {
     Repeat,
 }
 
+impl Reason {
+    /// Its name in a webhook. Fact: `NotifyReason.String` of Alertmanager.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first notification",
+            Self::New => "new alerts added",
+            Self::Resolved => "some alerts resolved",
+            Self::AllResolved => "all alerts resolved",
+            Self::Repeat => "repeat interval elapsed",
+        }
+    }
+}
+
 /// Fingerprints of the alerts of a notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {

@@ -121,6 +121,7 @@ impl Message {
             receiver: &self.receiver,
             status: self.status(),
             alerts: self.alerts.iter().map(|(status, alert)| One::new(*status, alert)).collect(),
+            notification_reason: self.reason.as_str(),
             group_labels: Pairs(&self.group_labels),
             common_labels: Pairs(&self.common_labels()),
             common_annotations: Pairs(&self.common_annotations()),
@@ -142,6 +143,9 @@ struct Body<'a> {
     receiver: &'a str,
     status: Status,
     alerts: Vec<One<'a>>,
+    // Since Alertmanager 0.33, which spells it so.
+    #[serde(rename = "notification_reason")]
+    notification_reason: &'static str,
     group_labels: Pairs<'a>,
     common_labels: Pairs<'a>,
     common_annotations: Pairs<'a>,

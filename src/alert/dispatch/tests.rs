@@ -441,7 +441,8 @@ fn the_body_of_a_webhook_is_that_of_alertmanager() {
     let expected = concat!(
         r#"{"receiver":"quick","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"X","device":"a","priority":"P0"},"#,
         r#""annotations":{"summary":"s"},"startsAt":"2001-09-09T01:46:40Z","endsAt":"0001-01-01T00:00:00Z","#,
-        r#""generatorURL":"http://lab/graph","fingerprint":"a992660485db12fb"}],"groupLabels":{"alertname":"X"},"#,
+        r#""generatorURL":"http://lab/graph","fingerprint":"a992660485db12fb"}],"#,
+        r#""notification_reason":"first notification","groupLabels":{"alertname":"X"},"#,
         r#""commonLabels":{"alertname":"X","device":"a","priority":"P0"},"commonAnnotations":{"summary":"s"},"#,
         r#""externalURL":"http://lab","version":"4","groupKey":"{}/{priority=\"P0\"}:{alertname=\"X\"}","truncatedAlerts":0}"#,
         "\n"
