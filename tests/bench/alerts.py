@@ -207,9 +207,9 @@ def latency(program: str, rounds: int, series: int, folder: Path) -> None:
 
 
 def cpu(process: subprocess.Popen) -> float:
-    """Seconds of CPU to the nanosecond: what runs for less than a tick of the kernel is in it."""
-    tasks = Path(f"/proc/{process.pid}/task")
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+    """Seconds of CPU to the nanosecond: what runs for less than a tick of the kernel is in it, and threads that ended."""
+    # The clock of a process by its number, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime(~process.pid << 3 | 2)
 
 
 def scrape(port: int) -> str:

@@ -239,9 +239,9 @@ class Agent:
         raise AssertionError("no VmRSS")
 
     def cpu(self) -> float:
-        """Seconds of CPU that its threads used so far; those that ended are not in it."""
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+        """Seconds of CPU so far, of threads that ended too."""
+        # The clock of a process by its number, as clock_getcpuclockid(3) makes it.
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
 
 @pytest.fixture

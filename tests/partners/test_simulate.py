@@ -357,8 +357,8 @@ def test_a_reader_that_leaves_stops_nothing(simulate):
 
 
 def cpu(pid: int) -> float:
-    tasks = Path(f"/proc/{pid}/task")
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+    # The clock of a process by its number, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def test_the_demo_has_a_cyton_even_where_ports_are_taken(agents, tmp_path):
