@@ -52,11 +52,11 @@ partners: .venv/ready ## programs of other people against the agent: Prometheus,
 
 # What Debian's testing has, beside what is installed and not in its place.
 NEWER := target/newer/bin
-newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed, and VictoriaMetrics
+newer: .venv/ready ## what depends on the versions of Prometheus and Alertmanager, against newer ones than are installed, and VictoriaMetrics
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
-		export PATH="$(CURDIR)/$(NEWER):$$PATH"; $(PYTEST) -n $(PROCESSES) --dist loadfile \
-			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_alert_times test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql test_ask test_notifications test_mail test_alerting test_alertmanagers)); \
+		export PATH="$(CURDIR)/$(NEWER):$$PATH"; \
+		$(PYTEST) -n $(PROCESSES) --dist worksteal -m "versions and not alone" tests/partners; \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi

@@ -10,6 +10,7 @@ use crate::alert::health::{Judged as Component, Reason, Verdict as Health};
 use crate::catalog::alert::CHAPTERS;
 use crate::catalog::card::{
     self, Ask, Bound, CARDS, FLOW, Figure, GROUP, Mark, Parts, REQUESTS, SERVICE, STATES, SYSTEM, Word,
+    look_of,
 };
 use crate::catalog::limit::Limits;
 use crate::promql::{Interrupt, Labels, Select, read_moment};
@@ -179,6 +180,23 @@ impl Maker<'_> {
         self.answers.to(ask).iter().find(|(labels, _)| mine(labels)).map(|(_, value)| *value)
     }
 
+    /// A fact of which nothing is wrong yet.
+    fn known(&self, fact: &card::Fact, value: f64) -> Fact {
+        // What is judged by another number has no limit of its own.
+        let limit =
+            fact.judged.filter(|judged| judged.by.is_none()).map(|judged| number(judged.limit, self.limits));
+        Fact {
+            label: fact.label.to_owned(),
+            text: amount(value, fact.unit),
+            status: Status::Healthy,
+            key: fact.key(),
+            value: Some(value),
+            beside: None,
+            limit,
+            limit_text: limit.map(|limit| amount(limit, fact.unit)),
+        }
+    }
+
     /// A fact, and what is said if it is wrong.
     fn fact(
         &self,
@@ -220,9 +238,7 @@ impl Maker<'_> {
             Some(Sentence { status, text, advice, since: None, alert })
         });
         let status = judged.as_ref().map_or(Status::Healthy, |sentence| sentence.status);
-        let shown =
-            Fact { label: fact.label.to_owned(), text, status, key: fact.key(), value: Some(value), beside };
-        Some((shown, judged))
+        Some((Fact { text, status, beside, ..self.known(fact, value) }, judged))
     }
 
     fn plot(&self, line: &card::Line, mine: &dyn Fn(&Labels) -> bool) -> Option<Plot> {
@@ -259,7 +275,9 @@ impl Maker<'_> {
             self.add_to_parts(fact, &mut parts, &key);
         }
         let mut of: HashMap<String, Vec<Part>> = HashMap::new();
-        for ((component, _), part) in parts {
+        for ((component, _), mut part) in parts {
+            // What is no reason of a channel is behind them, in its order.
+            part.reasons.sort_by_key(|reason| look_of(reason).map_or(usize::MAX, |(place, _)| place));
             of.entry(component).or_default().push(part);
         }
         of.values_mut().for_each(|parts| parts.sort_by_cached_key(|part| natural(&part.id)));
@@ -274,14 +292,7 @@ impl Maker<'_> {
     ) {
         for (labels, value) in self.answers.to(fact.ask) {
             let Some(part) = parts.get_mut(&key(labels)) else { continue };
-            let mut shown = Fact {
-                label: fact.label.to_owned(),
-                text: amount(*value, fact.unit),
-                status: Status::Healthy,
-                key: fact.key(),
-                value: Some(*value),
-                beside: None,
-            };
+            let mut shown = self.known(fact, *value);
             if let Some(judged) = fact.judged {
                 let passed = |bound: Bound| bound.is_passed(*value, |limit| self.limits.of(limit));
                 shown.status = match judged.critical {
@@ -299,6 +310,14 @@ impl Maker<'_> {
     }
 }
 
+/// The number of a bound.
+fn number(bound: Bound, limits: &Limits) -> f64 {
+    match bound {
+        Bound::Limit(limit) => limits.of(limit),
+        Bound::Over(number) | Bound::Under(number) => number,
+    }
+}
+
 /// A line as it is drawn; nothing where it has no number.
 fn drawn(line: &card::Line, points: &[Option<f64>], span: (i64, i64), limits: &Limits) -> Option<Plot> {
     let values = || points.iter().flatten().copied();
@@ -307,10 +326,7 @@ fn drawn(line: &card::Line, points: &[Option<f64>], span: (i64, i64), limits: &L
     if least > greatest {
         return None;
     }
-    let bound = line.bound.map(|bound| match bound {
-        Bound::Limit(limit) => limits.of(limit),
-        Bound::Over(number) | Bound::Under(number) => number,
-    });
+    let bound = line.bound.map(|bound| number(bound, limits));
     Some(Plot {
         label: line.label.to_owned(),
         span,

@@ -135,6 +135,12 @@ pub struct Fact {
     /// The number beside it, if there is one: the nominal rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<f64>,
+    /// The limit that it is compared with, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// The same, with a unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_text: Option<String>,
 }
 
 /// A part of a component: a channel, a stage.
@@ -146,7 +152,7 @@ pub struct Part {
     pub name: String,
     /// How it is.
     pub status: Status,
-    /// Why it is not well, in words.
+    /// Why it is not well, in words, the worst first.
     pub reasons: Vec<String>,
     /// What is known of it.
     pub facts: Vec<Fact>,

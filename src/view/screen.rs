@@ -7,6 +7,7 @@ use ratatui_core::text::{Line, Span};
 
 use super::words::span;
 use super::{Card, Incident, Part, Plot, Sentence, Snapshot, Status};
+use crate::catalog::card::look_of;
 use crate::promql::moment;
 
 /// What is wrong that is shown above the list.
@@ -185,11 +186,17 @@ pub fn cells(card: &Card) -> Option<Line<'static>> {
     }
     let mut spans = vec![Span::raw(" ".repeat(13))];
     for part in &card.parts {
-        let mark = if part.status == Status::Healthy { "" } else { "✖" };
+        let mark = mark(part).map_or_else(String::new, String::from);
         spans.push(Span::styled(format!("{}{mark}", clean(&part.name)), style(part.status)));
         spans.push(Span::raw("  "));
     }
     Some(Line::from(spans))
+}
+
+/// The sign of a part that is bad: that of the worst reason.
+#[must_use]
+pub fn mark(part: &Part) -> Option<char> {
+    part.reasons.first().map(|reason| look_of(reason).map_or('✖', |(_, look)| look.sign))
 }
 
 /// Everything that is known of a card.

@@ -152,6 +152,7 @@ def joined(some: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
     return made
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_alerts_fire_and_end_when_promtool_says(file, tmp_path):
     tests = cases(file)
@@ -250,6 +251,7 @@ def test_every_case_is_played_but_those_that_say_why_not():
     assert {name.split(" ")[0] for name in left} <= borders | set(NOT_PLAYED), left
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("more, most, speed, apart", [
     pytest.param(*of, id=f"{of[1]}-minutes", marks=[pytest.mark.alone] if of[2] > 120 else []) for of in LENGTHS])
 def test_alerts_fire_and_end_when_the_server_says(tmp_path, more, most, speed, apart):

@@ -130,6 +130,7 @@ def test_the_series_of_alerts_are_in_the_history(agent, recorder, tmp_path):
     assert agent.scrape().value("neural_agent_alerts", state="firing") >= 1
 
 
+@pytest.mark.versions
 def test_beside_a_prometheus_there_is_one_alert(agent, alertmanager, recorder, tmp_path):  # noqa: F811
     """Both evaluate the same rules, over the same agent: Alertmanager sees each alert once."""
     at_site = {"summary": LOST["annotations"]["summary"] + " at {{ $externalLabels.site }}"}
@@ -193,6 +194,7 @@ def shape(value):
     return value if isinstance(value, (str, bool)) or value is None else float(value)
 
 
+@pytest.mark.versions
 def test_rules_and_alerts_are_told_in_the_form_of_prometheus(agent, recorder, tmp_path):
     lost = {**LOST, "keep_firing_for": "1s"}
     rules = write_rules(tmp_path, {"record": "own:up", "expr": "sum(neural_source_up)", "labels": {"team": "eeg"}}, lost,
@@ -232,6 +234,7 @@ def test_rules_and_alerts_are_told_in_the_form_of_prometheus(agent, recorder, tm
         server.stop()
 
 
+@pytest.mark.versions
 def test_beside_a_prometheus_each_of_a_hundred_alerts_is_told_once(agent, tmp_path):
     """Both send the same alerts to one Alertmanager, which tells a webhook: once that each fires, once that it is over."""
     # That file imports this one.

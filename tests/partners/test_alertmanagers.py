@@ -26,6 +26,8 @@ from test_alerting import Played, played, seconds, write_rules  # noqa: F401 - a
 from test_notifications import levels  # noqa: F401 - a fixture
 from test_provision_prometheus import Server
 
+pytestmark = pytest.mark.versions
+
 PASSWORD = "s3cret-of-the-test"
 # What bcrypt makes of it.
 HASH = "$2b$05$abcdefghijklmnopqrstuujsWknM8pfBPdRxoOJt8hu.sWw2vTXTq"

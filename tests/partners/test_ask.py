@@ -209,6 +209,7 @@ def test_a_configuration_that_cannot_be_right_is_refused(agent: Agent):
         assert checked.returncode and words in checked.stdout + checked.stderr, (server, checked)
 
 
+@pytest.mark.versions
 def test_victoria_metrics_answers_the_same_questions(agent: Agent, tmp_path):
     if not shutil.which("victoria-metrics"):
         pytest.skip("victoria-metrics is not there: see `make newer`")

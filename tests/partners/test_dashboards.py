@@ -20,6 +20,8 @@ from conftest import ROOT, wait_until
 from scene import RULES, Scene
 from test_prometheus import Prometheus
 
+pytestmark = pytest.mark.versions
+
 sys.path.append(str(ROOT / "tests" / "look"))
 FILES = sorted((ROOT / "dashboards").glob("*.json"))
 BOARDS = {file.stem: json.loads(file.read_text()) for file in FILES}

@@ -95,6 +95,7 @@ def parts(mail) -> dict:
     return {kind: html.unescape(text).replace("\r\n", "\n").strip() for kind, text in texts.items()}
 
 
+@pytest.mark.versions
 def test_a_mail_server_gets_what_alertmanager_sends_it(agents, levels, mail_servers, authority, tmp_path):
     """STARTTLS and a password; two alerts of a group that fire, and their end: subject, addresses and texts are the same."""
     context = authority.server("IP:127.0.0.1")

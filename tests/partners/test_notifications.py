@@ -147,6 +147,7 @@ def normal(body: dict) -> dict:
     return json.loads(text)
 
 
+@pytest.mark.versions
 def test_a_webhook_receives_what_alertmanager_sends_it(agents, played, levels, tmp_path):
     """Grouping, news at the group's interval, ends, and inhibition of the lower priority: the same bodies at the same times."""
     own, theirs = played
@@ -230,6 +231,7 @@ def clock(place: str, hours: float) -> str:
     return (datetime.datetime.now(zoneinfo.ZoneInfo(place)) + datetime.timedelta(hours=hours)).strftime("%H:%M")
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("at, location, of, quiet", [
     (-1, "UTC", "UTC", True), (2, "UTC", "UTC", False),
     # By the clock of the place, and not by that of Greenwich.
@@ -251,6 +253,7 @@ def test_quiet_hours_are_those_of_alertmanager(agents, played, levels, tmp_path,
         pair.server.stop()
 
 
+@pytest.mark.versions
 def test_what_fires_when_quiet_hours_end_is_sent_then(agents, played, levels, tmp_path):
     """They end with the next minute but one: what fires on is sent by the first look of its group after that, what is over is not."""
     end = datetime.datetime.now(datetime.timezone.utc).replace(second=0, microsecond=0) + datetime.timedelta(minutes=2)
@@ -268,6 +271,7 @@ def test_what_fires_when_quiet_hours_end_is_sent_then(agents, played, levels, tm
         pair.server.stop()
 
 
+@pytest.mark.versions
 def test_what_fires_on_is_repeated_as_often_as_it_is_set(agents, played, levels, tmp_path):
     """More often than the group is looked at for news: each 60 s, so that 90 s are 120."""
     pair = Pair(agents, played, levels, tmp_path, repeat={"P0": "90s"})
@@ -282,6 +286,7 @@ def test_what_fires_on_is_repeated_as_often_as_it_is_set(agents, played, levels,
         pair.server.stop()
 
 
+@pytest.mark.versions
 def test_maintenance_is_one_command_with_and_without_alertmanager(agents, played, levels, tmp_path):
     """The alerts of what is worked on are silent, those of others and those about the agent are not."""
     own = {"alert": "NeuralOwn", "expr": "level > 5", "annotations": {"summary": "its own"},
@@ -374,6 +379,7 @@ def test_what_is_refused_for_good_is_not_repeated_at_once_and_secrets_stay_secre
     wait_until(lambda: own.of("a"), 70, "the notification of the next interval")
 
 
+@pytest.mark.versions
 def test_services_are_sent_what_alertmanager_sends_them(agents, played, levels, tmp_path):
     own, theirs = played
     for server in played:
@@ -423,6 +429,7 @@ def test_services_are_sent_what_alertmanager_sends_them(agents, played, levels, 
         server.stop()
 
 
+@pytest.mark.versions
 def test_silences_are_made_at_the_agent(agent, played, levels, tmp_path):
     """By the agent's own command and by amtool; they hold back what fires, survive a restart and end."""
     own, _ = played
@@ -489,6 +496,7 @@ def test_what_nobody_acknowledges_reaches_who_comes_next(agent, played, levels, 
     assert levels.levels == {"a": 9} and not first.of("a", "resolved"), "the alert itself goes on"
 
 
+@pytest.mark.versions
 def test_alertmanager_sends_escalations_where_the_agent_does(agent, levels, tmp_path):
     configure(agent, levels, tmp_path, [{"webhook": {"url": "http://127.0.0.1:1/first"}}], {}, escalations=[
         {"webhook": {"url": "http://127.0.0.1:1/second", "priorities": ["P0"]}}])

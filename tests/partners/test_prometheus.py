@@ -20,6 +20,8 @@ import pytest
 
 from conftest import Agent, free_port, program, stage, udp, unix, wait_until
 
+pytestmark = pytest.mark.versions
+
 EVENTS = 100_000
 # Every tenth event fails; times go round in threes, and lie in three different buckets.
 SECONDS = (0.001, 0.02, 0.3)

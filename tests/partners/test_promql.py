@@ -22,6 +22,8 @@ import yaml
 from conftest import PROGRAM, ROOT, Agent, free_port, program, wait_until
 from test_dashboards import BOARDS, filled, panels
 
+pytestmark = pytest.mark.versions
+
 BASE, STEP, COUNT = 1_700_000_000, 15, 480
 EXPRESSIONS = [line for line in (ROOT / "tests/promql/expressions.txt").read_text().splitlines() if line and not line.startswith("#")]
 # A relative difference that the order of additions may make.

@@ -18,6 +18,8 @@ import pytest
 from conftest import free_port, program, wait_until
 from provisioning import RUNBOOK, Provision, rules
 
+pytestmark = pytest.mark.versions
+
 QUIET = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n"
 
 

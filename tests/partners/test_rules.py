@@ -15,6 +15,8 @@ from jsonschema import Draft201909Validator, Draft202012Validator
 
 from conftest import PROGRAM, ROOT, npm, program
 
+pytestmark = pytest.mark.versions
+
 RULES = sorted((ROOT / "alert-rules").glob("*.yml"))
 TESTS = sorted((ROOT / "alert-rules" / "tests").glob("*.yml"))
 LOKI = ROOT / "alert-rules" / "loki" / "agent.yml"

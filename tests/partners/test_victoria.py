@@ -15,6 +15,8 @@ import yaml
 
 from conftest import PROGRAM, Agent, free_port, wait_until
 
+pytestmark = pytest.mark.versions
+
 PROGRAMS = ("victoria-metrics", "vmalert")
 
 

@@ -98,6 +98,7 @@ const DEVICE: Card = Card {
             )),
             Fact::plain("Bad in the last hour", Unit::Seconds, Past("increase(neural_channel_bad_seconds_total[1h])")),
         ],
+        columns: &[],
         lines: &[Line {
             label: "Quality",
             ask: Past("neural_channel_quality_ratio"),
@@ -224,6 +225,7 @@ const PIPELINE: Card = Card {
                     .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
             ),
         ],
+        columns: &["p50", "p95", "Failed"],
         lines: &[Line {
             label: "p95",
             ask: Past("histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[1m])))"),

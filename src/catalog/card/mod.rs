@@ -5,12 +5,14 @@
 
 mod cards;
 mod figures;
+mod reasons;
 mod states;
 
 use super::Unit;
 use super::limit::{Limit, Side};
 pub use cards::CARDS;
 pub use figures::{FLOW, Figure, GROUP, REQUESTS, SERVICE, SYSTEM, figures};
+pub use reasons::{LOOKS, Look, look_of};
 pub use states::{Advice, Mark, STATES, State, Word, advice_for};
 
 /// A question.
@@ -140,6 +142,8 @@ pub struct Parts {
     pub bad: Option<(Ask, &'static str)>,
     /// What is known of each.
     pub facts: &'static [Fact],
+    /// The facts, by their labels, that a card has of each in a table. Where there are none it has a cell for each.
+    pub columns: &'static [&'static str],
     /// What the page of the component draws of each.
     pub lines: &'static [Line],
 }

@@ -5,13 +5,16 @@ use std::fmt::Write;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{TABLE_END, class_of, escape, head, plot, sentences};
-use crate::view::screen::sign;
+use crate::catalog::card::{CARDS as KINDS, LOOKS, look_of};
+use crate::view::screen::{mark, sign};
 use crate::view::{Card, Fact, Part};
 
 /// Parts that a card shows; its page shows all.
 const PARTS: usize = 256;
 /// Parts that are called by their names; more are too small for them.
 const NAMED: usize = 64;
+/// Parts of a table in a card; its page has all.
+const ROWS: usize = 12;
 /// Cards of one kind.
 const CARDS: usize = 64;
 
@@ -79,11 +82,75 @@ fn write(out: &mut String, card: &Card) {
     title(out, card, 3);
     facts(out, &card.facts);
     if !card.parts.is_empty() {
-        head::write(out, &card.parts);
-        cells(out, card);
+        let parts = KINDS.iter().find(|kind| kind.component == card.kind).and_then(|kind| kind.parts);
+        match parts.map_or(&[][..], |parts| parts.columns) {
+            [] => {
+                head::write(out, &card.parts);
+                cells(out, card);
+            }
+            columns => rows(out, card, columns),
+        }
     }
     card.plots.iter().for_each(|one| plot::write(out, one, false));
     out.push_str("</article>");
+}
+
+/// The class and the sign of a part: those of the worst reason for which it is bad.
+pub(super) fn look(part: &Part) -> (&'static str, Option<char>) {
+    let known = part.reasons.first().and_then(|reason| look_of(reason));
+    (known.map_or(class_of(part.status), |(_, look)| look.hue.class()), mark(part))
+}
+
+/// What the signs in a list of parts mean.
+fn legend(out: &mut String, parts: &[Part]) {
+    let worst =
+        |reason: &str| parts.iter().any(|part| part.reasons.first().is_some_and(|first| first == reason));
+    let seen: Vec<String> = LOOKS
+        .iter()
+        .filter(|look| worst(look.reason.as_str()))
+        .map(|look| format!("<span class={}>{}</span> {}", look.hue.class(), look.sign, look.reason.as_str()))
+        .collect();
+    if !seen.is_empty() {
+        // The list has the same in words.
+        let _ = write!(out, "<p class=legend aria-hidden=true>{}</p>", seen.join(" "));
+    }
+}
+
+/// A row for each part, with some of what is known of it. Where there are many, those that need a look.
+fn rows(out: &mut String, card: &Card, columns: &[&str]) {
+    let mut parts: Vec<&Part> = card.parts.iter().collect();
+    if parts.len() > ROWS {
+        parts.sort_by_key(|part| std::cmp::Reverse(part.status));
+    }
+    let limit_of = |label: &str| {
+        let mut facts = card.parts.iter().flat_map(|part| &part.facts);
+        facts.find(|fact| fact.label == label).and_then(|fact| fact.limit_text.as_deref())
+    };
+    let heads: Vec<String> = columns
+        .iter()
+        .map(|label| limit_of(label).map_or(format!("#{label}"), |limit| format!("#{label} (limit {limit})")))
+        .collect();
+    let heads: Vec<&str> = std::iter::once("Name").chain(heads.iter().map(String::as_str)).collect();
+    out.push_str(&super::table(&card.parts_heading, &heads));
+    for part in parts.iter().take(ROWS) {
+        let mark = if part.reasons.is_empty() { "" } else { "<span aria-hidden=true> ✖</span>" };
+        let (class, name) = (class_of(part.status), escape(&part.name));
+        let _ = write!(out, "<tr><th scope=row class={class}>{name}{mark}");
+        columns.iter().for_each(|label| number(out, part, label));
+        out.push_str("</tr>");
+    }
+    out.push_str(TABLE_END);
+    let more = parts.len().saturating_sub(ROWS);
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more on <a href=\"{}\">its page</a></p>", address(card));
+    }
+}
+
+/// A number of a part, in a table.
+fn number(out: &mut String, part: &Part, label: &str) {
+    let fact = part.facts.iter().find(|fact| fact.label == label);
+    let class = fact.map_or("", |fact| class_of(fact.status));
+    let _ = write!(out, "<td class=\"n {class}\">{}", escape(fact.map_or("–", |fact| &fact.text)));
 }
 
 /// A cell for each part.
@@ -92,15 +159,15 @@ fn cells(out: &mut String, card: &Card) {
     let _ = write!(out, "<ul class=\"cells{small}\" aria-label=\"{}\">", escape(&card.parts_heading));
     for part in card.parts.iter().take(PARTS) {
         let what = if part.reasons.is_empty() { "good".to_owned() } else { part.reasons.join(", ") };
-        let (name, what) = (escape(&part.name), escape(&what));
+        let (name, what, (class, sign)) = (escape(&part.name), escape(&what), look(part));
+        let sign = sign.map_or_else(String::new, |sign| format!("<span aria-hidden=true> {sign}</span>"));
         let _ = write!(
             out,
-            "<li class={} title=\"{name}: {what}\">{name}<span class=hidden>: {what}</span>{}</li>",
-            class_of(part.status),
-            if part.reasons.is_empty() { "" } else { "<span aria-hidden=true> ✖</span>" },
+            "<li class={class} title=\"{name}: {what}\">{name}<span class=hidden>: {what}</span>{sign}</li>"
         );
     }
     out.push_str("</ul>");
+    legend(out, &card.parts);
     let more = card.parts.len().saturating_sub(PARTS);
     if more > 0 {
         let _ = write!(out, "<p>and {more} more on <a href=\"{}\">its page</a></p>", address(card));
@@ -153,11 +220,7 @@ fn table(out: &mut String, heading: &str, parts: &[Part]) {
             sign(part.status),
             escape(&state)
         );
-        for label in &labels {
-            let fact = part.facts.iter().find(|fact| fact.label == *label);
-            let class = fact.map_or("", |fact| class_of(fact.status));
-            let _ = write!(out, "<td class=\"n {class}\">{}", escape(fact.map_or("–", |fact| &fact.text)));
-        }
+        labels.iter().for_each(|label| number(out, part, label));
         for label in &drawn {
             out.push_str("<td>");
             if let Some(one) = part.plots.iter().find(|plot| plot.label == *label) {

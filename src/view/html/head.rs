@@ -5,8 +5,9 @@
 
 use std::fmt::Write;
 
-use super::{class_of, escape};
-use crate::view::{Part, Status};
+use super::card::look;
+use super::escape;
+use crate::view::Part;
 
 /// The lines across the head, from the front: their letters, in the middle and at the side, and the step from the front.
 const LINES: &[(&str, &str, f64)] = &[
@@ -76,17 +77,17 @@ pub(in crate::view) fn write(out: &mut String, parts: &[Part]) {
     );
     for (part, (x, y)) in placed {
         // The sign is below the name: beside it there is no room in the circle.
-        let (mark, up) = match part.status {
-            Status::Healthy => (String::new(), 0.0),
-            _ => (format!("<text x={x:.2} y={:.2}>✖</text>", y + 0.11), 0.04),
+        let (class, sign) = look(part);
+        let (mark, up) = match sign {
+            None => (String::new(), 0.0),
+            Some(sign) => (format!("<text x={x:.2} y={:.2}>{sign}</text>", y + 0.11), 0.04),
         };
         let reasons = part.reasons.join(", ");
         let title = if reasons.is_empty() { "good" } else { &reasons };
         // Writing to a string cannot fail.
         let _ = write!(
             out,
-            "<g class={}><title>{}: {}</title><circle cx={x:.2} cy={y:.2} r=.14 /><text x={x:.2} y={:.2}>{}</text>{mark}</g>",
-            class_of(part.status),
+            "<g class={class}><title>{}: {}</title><circle cx={x:.2} cy={y:.2} r=.14 /><text x={x:.2} y={:.2}>{}</text>{mark}</g>",
             escape(&part.name),
             escape(title),
             y + 0.04 - up,
