@@ -391,13 +391,14 @@ fn hear(cards: &mut Vec<Card>, component: &Component) {
         return;
     }
     let place = cards.iter().position(|card| card.kind == component.component && card.name == component.name);
-    // The stream of a device has its card.
-    let place = place.or_else(|| {
-        let same = |card: &Card| {
-            component.component == "stream" && card.kind == "device" && card.name == component.name
-        };
-        cards.iter().position(same)
-    });
+    // What is read has its card: a stream that of its device, a source that of what it reads.
+    let read: &[&str] = match component.component.as_str() {
+        "stream" => &["device"],
+        "source" => &["device", "program", "probe"],
+        _ => &[],
+    };
+    let place = place
+        .or_else(|| cards.iter().position(|card| read.contains(&&*card.kind) && card.name == component.name));
     let place = place.unwrap_or_else(|| {
         cards.push(Card {
             kind: component.component.clone(),

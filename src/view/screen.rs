@@ -461,7 +461,7 @@ mod tests {
         // What needs a look is first, and what is wrong with it.
         assert!(lines[4].starts_with(" ▲ device    cy·[31mton"), "{shown}");
         assert!(lines[4].contains("streams") && lines[4].contains("lost 5 %, rate 250 Hz"), "{shown}");
-        assert!(lines[5].contains("Fp1  C3✖"));
+        assert!(lines[5].contains("Fp1  C3▁"));
         assert!(shown.contains("01234567") && !shown.contains('\u{1b}'));
     }
 

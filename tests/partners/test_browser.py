@@ -167,12 +167,14 @@ def test_an_electrode_goes_bad_and_good_again(browser, agent, simulate, tmp_path
         look.says("8 of 8 channels are good", within=60)
         see_the_signal(browser, agent)
         look.says("C3 of board is bad", within=60)
-        cell = look.page.locator("#device .cells li.attention")
-        assert "C3" in cell.inner_text() and "✖" in cell.inner_text(), "colour is not the only sign"
-        assert look.page.locator("#device .head g.attention").count() == 1
+        # The worst of its reasons: it is at the rail, and does not change there.
+        cell = look.page.locator("#device .cells li.large")
+        assert "C3" in cell.inner_text() and "⊤" in cell.inner_text(), "colour is not the only sign"
+        assert look.page.locator("#device .head g.large").count() == 1
+        assert look.page.locator("#device .legend").inner_text() == "⊤ railed"
         plain.says("C3 of board is bad", within=10)
         look.says("8 of 8 channels are good", within=60)
-        assert look.page.locator("#device .cells li.attention").count() == 0
+        assert look.page.locator("#device .cells li:not(.ok)").count() == look.page.locator("#device .legend").count() == 0
 
 
 def see_the_signal(browser, agent: Agent) -> None:

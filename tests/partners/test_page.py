@@ -150,8 +150,8 @@ def test_an_electrode_goes_bad_and_good_again(agent, simulate, tmp_path):  # noq
     assert bad, live.pieces["verdict"]
     assert "The recording needs attention" in live.pieces["verdict"] and "7 of 8 channels are good" in live.pieces["verdict"]
     card = live.pieces["device"]
-    assert re.search(r'<li class=attention title="\S+ ?C3: [^"]*rail', card), card
-    assert card.count("<g class=attention>") == 1 and card.count("<g class=ok>") == 7, "the head has it as well"
+    assert re.search(r'<li class=large title="\S+ ?C3: [^"]*rail', card), card
+    assert card.count("<g class=large>") == 1 and card.count("<g class=ok>") == 7, "the head has it as well"
     page = seen(agent, "/card?kind=device&name=board")
     assert page.count("<tr>") == 9 and "▲ " in page
     live.says("8 of 8 channels are good", 90)

@@ -5,7 +5,7 @@ use crate::alert::health::{Judged as Component, Reason};
 use crate::catalog;
 use crate::promql;
 use crate::promql::{Each, Error, Sample, Select, Selection, moment_ms, read_labels};
-use crate::view::Wanted;
+use crate::view::{Wanted, html};
 
 /// Now: 2023-11-14T22:13:20Z.
 const NOW: i64 = 1_700_000_000_000;
@@ -205,6 +205,29 @@ fn an_alert_says_since_when_and_nothing_twice() {
     let seen = shown(BOARD, loss(0.0), health("process", "recorder", "NeuralProcessMissing", "critical"));
     assert!(seen.cards.iter().any(|card| card.kind == "process" && card.status == Status::Unhealthy));
     assert_eq!(seen.verdict.words, "Something needs attention at once");
+    // The agent's own card is behind it.
+    let page = html::page(&seen);
+    assert!(page.find("id=others").unwrap() < page.find("id=agent").unwrap());
+    // The source of a board has the board's card.
+    let seen = shown(BOARD, loss(0.0), health("source", "cyton", "NeuralSourceDown", "critical"));
+    assert_eq!(seen.cards.iter().map(|card| &*card.kind).collect::<Vec<_>>(), ["device"]);
+    assert_eq!((seen.cards[0].status, seen.verdict.sentences.len()), (Status::Unhealthy, 1));
+}
+
+#[test]
+fn a_channel_is_shown_with_its_worst_reason() {
+    let bad = |reason: &str| {
+        format!("neural_channel_bad{{device=\"cyton\",channel=\"10\",reason=\"{reason}\"}} 1\n")
+    };
+    let scrape = format!("{BOARD}{}{}", bad("noise"), bad("railed"));
+    let seen = shown(&scrape, Vec::new(), Health::default());
+    assert_eq!(seen.cards[0].parts[2].reasons, ["railed", "noise"]);
+    let page = html::page(&seen);
+    assert!(page.contains("<li class=large title=\"10: railed, noise\">"), "{page}");
+    assert!(
+        page.contains("<span class=large>⊤</span> railed</p>"),
+        "the sign is explained, and no other: {page}"
+    );
 }
 
 #[test]
@@ -227,6 +250,9 @@ fn a_stage_that_is_slow_is_named_with_its_limit() {
     let plot = &seen.cards[0].plots[0];
     assert_eq!((plot.bound_text.as_deref(), plot.points.len()), (Some("100 ms"), 61));
     assert!(plot.points.last().unwrap().is_some());
+    let page = html::page(&seen);
+    assert!(page.contains("<th class=n>p95 (limit 100 ms)"), "{page}");
+    assert!(page.contains("<th scope=row class=attention>fit<span aria-hidden=true> ▲</span>"), "{page}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{TABLE_END, class_of, escape, head, plot, sentences};
 use crate::catalog::card::{CARDS as KINDS, LOOKS, look_of};
 use crate::view::screen::{mark, sign};
-use crate::view::{Card, Fact, Part};
+use crate::view::{Card, Fact, Part, Status};
 
 /// Parts that a card shows; its page shows all.
 const PARTS: usize = 256;
@@ -85,7 +85,7 @@ fn write(out: &mut String, card: &Card) {
         let parts = KINDS.iter().find(|kind| kind.component == card.kind).and_then(|kind| kind.parts);
         match parts.map_or(&[][..], |parts| parts.columns) {
             [] => {
-                head::write(out, &card.parts);
+                head::write(out, &card.parts, look);
                 cells(out, card);
             }
             columns => rows(out, card, columns),
@@ -96,7 +96,7 @@ fn write(out: &mut String, card: &Card) {
 }
 
 /// The class and the sign of a part: those of the worst reason for which it is bad.
-pub(super) fn look(part: &Part) -> (&'static str, Option<char>) {
+fn look(part: &Part) -> (&'static str, Option<char>) {
     let known = part.reasons.first().and_then(|reason| look_of(reason));
     (known.map_or(class_of(part.status), |(_, look)| look.hue.class()), mark(part))
 }
@@ -133,7 +133,10 @@ fn rows(out: &mut String, card: &Card, columns: &[&str]) {
     let heads: Vec<&str> = std::iter::once("Name").chain(heads.iter().map(String::as_str)).collect();
     out.push_str(&super::table(&card.parts_heading, &heads));
     for part in parts.iter().take(ROWS) {
-        let mark = if part.reasons.is_empty() { "" } else { "<span aria-hidden=true> ✖</span>" };
+        let mark = match part.status {
+            Status::Healthy => String::new(),
+            status => format!("<span aria-hidden=true> {}</span>", sign(status)),
+        };
         let (class, name) = (class_of(part.status), escape(&part.name));
         let _ = write!(out, "<tr><th scope=row class={class}>{name}{mark}");
         columns.iter().for_each(|label| number(out, part, label));
@@ -186,7 +189,7 @@ pub(super) fn whole(out: &mut String, card: &Card, at: i64) {
         return;
     }
     let _ = write!(out, "<h2>{}</h2>", escape(&card.parts_heading));
-    head::write(out, &card.parts);
+    head::write(out, &card.parts, look);
     table(out, &card.parts_heading, &card.parts);
 }
 

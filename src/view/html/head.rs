@@ -5,7 +5,6 @@
 
 use std::fmt::Write;
 
-use super::card::look;
 use super::escape;
 use crate::view::Part;
 
@@ -65,8 +64,12 @@ fn place(name: &str) -> Option<(f64, f64)> {
     Some((side * x * out, middle + (y - middle) * out * out))
 }
 
-/// Writes the head, if most names have a place on it.
-pub(in crate::view) fn write(out: &mut String, parts: &[Part]) {
+/// Writes the head, if most names have a place on it. `look` gives the class of a part, and its sign if it has one.
+pub(in crate::view) fn write(
+    out: &mut String,
+    parts: &[Part],
+    look: impl Fn(&Part) -> (&'static str, Option<char>),
+) {
     let placed: Vec<_> = parts.iter().filter_map(|part| Some((part, place(&part.name)?))).collect();
     if placed.len() < 3 || placed.len() * 2 < parts.len() {
         return;

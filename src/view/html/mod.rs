@@ -111,18 +111,17 @@ pub fn page(snapshot: &Snapshot) -> String {
 pub fn fragments(snapshot: &Snapshot) -> Vec<Fragment> {
     let mut all = vec![("verdict", verdict(snapshot)), ("seen", seen(snapshot))];
     for kind in CARDS {
-        // The agent itself comes last.
+        // The agent itself comes last. What has no kind of card of its own is there because something is wrong with it.
         if kind.component == "agent" {
+            let known = |kind: &str| CARDS.iter().any(|card| card.component == kind);
+            let others = snapshot.cards.iter().filter(|one| !known(&one.kind));
+            all.push(("others", card::section("Others", others)));
             all.push(("incidents", incidents(snapshot)));
             all.push(("alerts", alerts(snapshot)));
         }
         let cards = snapshot.cards.iter().filter(|one| one.kind == kind.component);
         all.push((kind.component, card::section(kind.heading, cards)));
     }
-    // What has no kind of card of its own is here because something is wrong with it.
-    let known = |kind: &str| CARDS.iter().any(|card| card.component == kind);
-    let others = snapshot.cards.iter().filter(|one| !known(&one.kind));
-    all.push(("others", card::section("Others", others)));
     all.push(("notes", notes(snapshot)));
     all
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::{Cell, GapKind, Report, Strip};
 use crate::promql::moment;
-use crate::view::html::{escape, head};
+use crate::view::html::{class_of, escape, head};
 use crate::view::screen::clean;
 use crate::view::words::{count, digits, list, span};
 use crate::view::{Part, Status};
@@ -43,7 +43,10 @@ pub(super) fn channels(out: &mut String, report: &Report) {
     out.push_str("<h2>Channels over time</h2><div class=heads>");
     for (device, all) in &devices {
         let mut drawn = String::new();
-        head::write(&mut drawn, all);
+        // Here the colour says for how long it was bad.
+        head::write(&mut drawn, all, |part| {
+            (class_of(part.status), (part.status != Status::Healthy).then_some('✖'))
+        });
         if !drawn.is_empty() {
             // Writing to a string cannot fail.
             let _ = write!(out, "<figure><figcaption>{}</figcaption>{drawn}</figure>", escape(device));
