@@ -98,7 +98,7 @@ fn write(out: &mut String, card: &Card) {
 /// The class and the sign of a part: those of the worst reason for which it is bad.
 fn look(part: &Part) -> (&'static str, Option<char>) {
     let known = part.reasons.first().and_then(|reason| look_of(reason));
-    (known.map_or(class_of(part.status), |(_, look)| look.hue.class()), mark(part))
+    (known.map_or_else(|| class_of(part.status), |(_, look)| look.hue.class()), mark(part))
 }
 
 /// What the signs in a list of parts mean.
@@ -128,7 +128,9 @@ fn rows(out: &mut String, card: &Card, columns: &[&str]) {
     };
     let heads: Vec<String> = columns
         .iter()
-        .map(|label| limit_of(label).map_or(format!("#{label}"), |limit| format!("#{label} (limit {limit})")))
+        .map(|label| {
+            limit_of(label).map_or_else(|| format!("#{label}"), |limit| format!("#{label} (limit {limit})"))
+        })
         .collect();
     let heads: Vec<&str> = std::iter::once("Name").chain(heads.iter().map(String::as_str)).collect();
     out.push_str(&super::table(&card.parts_heading, &heads));
