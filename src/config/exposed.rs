@@ -22,7 +22,7 @@ impl Config {
         let on = "a file on Alertmanager's machine, and name it in";
         add("alerts", &|found| {
             let linked = "alerts link there: write it without";
-            found.plain("runbooks", &alerts.runbooks, linked);
+            alerts.runbooks.iter().for_each(|url| found.plain("runbooks", url, linked));
             alerts.grafana.iter().for_each(|url| found.plain("grafana", url, linked));
             if let Some(url) = alerts.watchdog.as_ref().filter(|url| url.hides()) {
                 found.add("watchdog", url, &format!("{on} watchdog_file"));

@@ -226,6 +226,8 @@ impl Config {
             self.provision.targets.iter().find_map(|target| target.settings().dashboards()).map(people);
         settings.source = self.provision.source(&self.agent()).unwrap_or_default();
         settings.alerts.grafana = settings.alerts.grafana.as_ref().map(people).or(grafana);
+        let own = || self.agent().for_people().map(|url| format!("{url}/runbooks/").into());
+        settings.alerts.runbooks = settings.alerts.runbooks.or_else(own);
         settings
     }
 

@@ -596,3 +596,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn runbooks_are_where_the_agent_serves_them() {
+    let of = |text: &str| parse("config.yml", text).unwrap().settings().alerts.runbooks();
+    assert_eq!(of(""), "http://127.0.0.1:9612/runbooks/");
+    assert_eq!(of("listen: 10.0.0.7:9700\n"), "http://10.0.0.7:9700/runbooks/");
+    assert_eq!(of("listen: 10.0.0.7:9700\nalerts: {runbooks: 'https://wiki/run'}\n"), "https://wiki/run/");
+}

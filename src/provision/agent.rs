@@ -24,6 +24,34 @@ const BY_HAND: &str =
     "name the address that Grafana reaches: datasource: {url: 'http://rig-1:9612', scrape_interval: 5s}";
 
 impl Agent {
+    /// The addresses with a port that is known.
+    fn tcp(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().filter_map(|address| match address {
+            Address::Tcp(address) if address.port() != 0 => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// A name under which it is known. What has a port of its own is a proxy, of which nobody says whether it speaks TLS.
+    fn name(&self) -> Option<&String> {
+        self.hosts.iter().find(|name| !name.contains(':'))
+    }
+
+    /// The address that people follow, who may sit at another machine; nothing where the configuration tells none.
+    #[must_use]
+    pub fn for_people(&self) -> Option<String> {
+        let reached = |address: &SocketAddr| !address.ip().is_loopback() && !address.ip().is_unspecified();
+        let open = self.tcp().find(|address| address.ip().is_unspecified());
+        let named = || Some(format!("http://{}:{}", self.name()?, open?.port()));
+        let address = || {
+            self.tcp()
+                .find(reached)
+                .or_else(|| self.tcp().next())
+                .map(|address| format!("http://{}", near(address)))
+        };
+        named().or_else(address)
+    }
+
     /// The agent's address, seen from a Grafana; from one of this machine where none is named.
     ///
     /// # Errors
@@ -36,11 +64,7 @@ impl Agent {
                     .to_owned(),
             );
         }
-        let tcp = |address: &Address| match address {
-            Address::Tcp(address) if address.port() != 0 => Some(*address),
-            _ => None,
-        };
-        let listen: Vec<SocketAddr> = self.listen.iter().filter_map(tcp).collect();
+        let listen: Vec<SocketAddr> = self.tcp().collect();
         let Some(first) = listen.first() else {
             return Err(format!(
                 "listen has no address that Grafana could connect to, only sockets that systemd opens or port 0\n  \
@@ -65,9 +89,7 @@ impl Agent {
             return Ok(format!("http://{address}"));
         }
         let open = listen.iter().find(|address| address.ip().is_unspecified());
-        // What has a port of its own is a proxy, of which nobody says whether it speaks TLS.
-        let name = self.hosts.iter().find(|name| !name.contains(':'));
-        match (open, name) {
+        match (open, self.name()) {
             (Some(address), Some(name)) => Ok(format!("http://{name}:{}", address.port())),
             (Some(address), None) => Err(format!(
                 "no name is known under which the Grafana at {} reaches the agent, which listens on {address}\n  hint: \
@@ -98,13 +120,27 @@ fn near(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
-    fn seen(listen: &[&str], hosts: &[&str], grafana: Option<&str>) -> Result<String, String> {
-        let agent = Agent {
+    fn agent(listen: &[&str], hosts: &[&str]) -> Agent {
+        Agent {
             listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             interval: Some(Span::seconds(5)),
-        };
-        agent.seen_from(grafana)
+        }
+    }
+
+    fn seen(listen: &[&str], hosts: &[&str], grafana: Option<&str>) -> Result<String, String> {
+        agent(listen, hosts).seen_from(grafana)
+    }
+
+    #[test]
+    fn people_follow_an_address_that_they_reach() {
+        let of = |listen: &[&str], hosts: &[&str]| agent(listen, hosts).for_people();
+        assert_eq!(of(&["127.0.0.1:9612", "10.0.0.7:80"], &[]).unwrap(), "http://10.0.0.7:80");
+        assert_eq!(of(&["0.0.0.0:9700"], &["proxy:443", "rig-1"]).unwrap(), "http://rig-1:9700");
+        assert_eq!(of(&["0.0.0.0:9700"], &[]).unwrap(), "http://127.0.0.1:9700");
+        // A name is of no use where nobody else is let in.
+        assert_eq!(of(&["127.0.0.1:1"], &["rig-1"]).unwrap(), "http://127.0.0.1:1");
+        assert_eq!(of(&["systemd:http"], &["rig-1"]), None);
     }
 
     #[test]

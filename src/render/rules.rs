@@ -209,12 +209,11 @@ fn labels(page: &str, level: &Level, settings: &Settings) -> BTreeMap<String, St
 }
 
 fn annotations(page: &Page, alert: &Alert, settings: &Settings) -> BTreeMap<String, String> {
-    let base = settings.alerts.runbooks.expose();
-    let slash = if base.ends_with('/') { "" } else { "/" };
+    let base = settings.alerts.runbooks();
     let all = [
         ("summary", text(alert.summary, settings)),
         ("description", text(alert.description, settings)),
-        ("runbook_url", format!("{base}{slash}{}.md", alert.name)),
+        ("runbook_url", format!("{base}{}.md", alert.name)),
     ];
     let link =
         settings.alerts.grafana.as_ref().map(|root| ("dashboard_url", link(root.expose(), page, alert)));

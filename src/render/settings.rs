@@ -20,8 +20,10 @@ pub struct Alerts {
     pub off: Vec<String>,
     /// The words for how bad it is.
     pub severities: Severities,
-    /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`.
-    pub runbooks: Link,
+    /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`. Where the agent serves them if omitted, by the first address of
+    /// `listen` that other machines reach, or by a name of `http.hosts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runbooks: Option<Link>,
     /// Where people see Grafana, with the sub-path if there is one: `https://lab/grafana`. Alerts link to their
     /// dashboard there; that of the first Grafana under `provision` if omitted, no link without either.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +81,7 @@ impl Default for Alerts {
             limits: BTreeMap::new(),
             off: Vec::new(),
             severities: Severities::default(),
-            runbooks: "http://127.0.0.1:9612/runbooks/".into(),
+            runbooks: None,
             grafana: None,
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
@@ -140,11 +142,18 @@ impl Alerts {
         }
     }
 
+    /// What stands before the name of a runbook, with its slash.
+    #[must_use]
+    pub fn runbooks(&self) -> String {
+        let base = self.runbooks.as_ref().map_or("http://127.0.0.1:9612/runbooks/", Link::expose);
+        format!("{}/", base.trim_end_matches('/'))
+    }
+
     /// Itself without secrets: for files that any client may fetch.
     #[must_use]
     pub fn redacted(&self) -> Self {
         let mut alerts = self.clone();
-        alerts.runbooks = self.runbooks.redacted();
+        alerts.runbooks = self.runbooks.as_ref().map(Link::redacted);
         alerts.grafana = self.grafana.as_ref().map(Link::redacted);
         alerts.watchdog = self.watchdog.as_ref().map(Webhook::redacted);
         for receiver in alerts.receivers.iter_mut().chain(&mut alerts.escalations) {

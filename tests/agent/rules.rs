@@ -340,7 +340,7 @@ fn settings_change_what_they_say() {
         limits: BTreeMap::from([("device_loss".to_owned(), 0.02)]),
         off: vec!["NeuralDeviceSilent".to_owned()],
         severities: Severities::Three,
-        runbooks: "https://wiki.example.org/run".into(),
+        runbooks: Some("https://wiki.example.org/run".into()),
         job: "brain".to_owned(),
         labels: BTreeMap::from([("team".to_owned(), "neuro".to_owned())]),
         ..Alerts::default()

@@ -35,8 +35,7 @@ pub(super) fn of_columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         column(named, channel(frame, &cell).into_iter().collect());
     }
     if groups(spec, "alertname") {
-        let slash = if frame.runbooks.ends_with('/') { "" } else { "/" };
-        let url = format!("{}{slash}{}.md", frame.runbooks, cell("alertname"));
+        let url = format!("{}{}.md", frame.runbooks, cell("alertname"));
         column("alertname", vec![json!({"title": "What to do", "url": url, "targetBlank": true})]);
     }
     all
