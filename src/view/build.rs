@@ -277,7 +277,7 @@ impl Maker<'_> {
         let mut of: HashMap<String, Vec<Part>> = HashMap::new();
         for ((component, _), mut part) in parts {
             // What is no reason of a channel is behind them, in its order.
-            part.reasons.sort_by_key(|reason| look_of(reason).map_or(usize::MAX, |(place, _)| place));
+            part.reasons.sort_by_key(|reason| rank(reason));
             of.entry(component).or_default().push(part);
         }
         of.values_mut().for_each(|parts| parts.sort_by_cached_key(|part| natural(&part.id)));
@@ -308,6 +308,11 @@ impl Maker<'_> {
             part.facts.push(shown);
         }
     }
+}
+
+/// The place of a reason among those of channels, the worst first.
+fn rank(reason: &str) -> usize {
+    look_of(reason).map_or(usize::MAX, |(place, _)| place)
 }
 
 /// The number of a bound.
@@ -372,7 +377,7 @@ fn about_parts(subject: &str, about: &Parts, parts: &[Part]) -> Vec<Sentence> {
         } else {
             let mut reasons: Vec<&str> =
                 bad.iter().flat_map(|part| &part.reasons).map(|reason| &**reason).collect();
-            reasons.sort_unstable();
+            reasons.sort_unstable_by_key(|reason| (rank(reason), *reason));
             reasons.dedup();
             let are = if bad.len() == 1 { "is" } else { "are" };
             let title = if bad.len() == 1 { about.title.to_owned() } else { format!("{}s", about.title) };
