@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
+
 use super::functions::Caller;
 use super::parse::{Node, Operand, Pipeline};
 use super::{Data, Value, format, functions};
@@ -10,6 +12,10 @@ use super::{Data, Value, format, functions};
 const STEPS: u32 = 100_000;
 /// Bytes that it may write.
 const LONGEST: usize = 64 << 10;
+/// Bytes of values that it may make and pass on, together: a text that is put together from itself doubles with each step.
+const VALUES: usize = 64 << 20;
+/// Regular expressions that it may use.
+const PATTERNS: usize = 64;
 /// Templates within templates.
 const DEEPEST: u32 = 32;
 
@@ -31,7 +37,9 @@ pub(super) fn run_with(nodes: &[Node], data: &Data<'_>, dot: &Value) -> Result<S
         templates: BTreeMap::new(),
         variables: Vec::new(),
         out: String::new(),
+        patterns: Vec::new(),
         steps: 0,
+        bytes: 0,
         depth: 0,
     };
     // A definition holds wherever it stands.
@@ -60,7 +68,11 @@ struct Run<'n, 'd> {
     templates: BTreeMap<&'n str, &'n [Node]>,
     variables: Vec<(String, Value)>,
     out: String,
+    /// The regular expressions that it used, each compiled once.
+    patterns: Vec<(String, Regex)>,
     steps: u32,
+    /// Bytes of the values so far.
+    bytes: usize,
     depth: u32,
 }
 
@@ -72,6 +84,15 @@ impl<'n> Run<'n, '_> {
             return Err(format!("more than {STEPS} steps"));
         }
         Ok(())
+    }
+
+    /// Counts the bytes of a value.
+    fn take(&mut self, value: Value) -> Result<Value, String> {
+        self.bytes = self.bytes.saturating_add(value.weight());
+        if self.bytes > VALUES {
+            return Err(format!("values of more than {} MiB together", VALUES >> 20));
+        }
+        Ok(value)
     }
 
     fn write(&mut self, text: &str) -> Result<(), String> {
@@ -222,10 +243,16 @@ impl<'n> Run<'n, '_> {
             arguments.push(self.operand(operand, dot)?);
         }
         arguments.extend(last);
-        functions::call(self, name, &arguments)
+        let value = functions::call(self, name, &arguments)?;
+        self.take(value)
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, String> {
+        let value = self.value_of(operand, dot)?;
+        self.take(value)
+    }
+
+    fn value_of(&mut self, operand: &Operand, dot: &Value) -> Result<Value, String> {
         match operand {
             Operand::Value(value) => Ok(value.clone()),
             Operand::Dot(names) => self.fields(dot.clone(), names),
@@ -267,6 +294,18 @@ impl<'n> Run<'n, '_> {
 impl Caller for Run<'_, '_> {
     fn data(&self) -> &Data<'_> {
         self.data
+    }
+
+    fn pattern(&mut self, text: &str) -> Result<Regex, String> {
+        if let Some((_, known)) = self.patterns.iter().find(|(known, _)| known == text) {
+            return Ok(known.clone());
+        }
+        if self.patterns.len() == PATTERNS {
+            return Err(format!("more than {PATTERNS} regular expressions"));
+        }
+        let made = crate::re2::compile(text)?;
+        self.patterns.push((text.to_owned(), made.clone()));
+        Ok(made)
     }
 
     fn template(&mut self, name: &str, with: &Value) -> Result<String, String> {

@@ -2,14 +2,22 @@
 
 use std::net::IpAddr;
 
+use regex::Regex;
+
 use super::format::{print, printf, println, timestamp};
 use super::{Data, Value, by_label, compare};
 use crate::promql::digits;
+
+/// Bytes that a text may have in which something was replaced.
+const REPLACED: usize = 1 << 20;
 
 /// What a function may ask of the template that calls it.
 pub(super) trait Caller {
     /// What the template is about.
     fn data(&self) -> &Data<'_>;
+
+    /// A regular expression, compiled once for all of the template.
+    fn pattern(&mut self, text: &str) -> Result<Regex, String>;
 
     /// The text of a template that was defined.
     fn template(&mut self, name: &str, with: &Value) -> Result<String, String>;
@@ -234,6 +242,23 @@ fn html(text: &str) -> String {
     out
 }
 
+/// The text with every match replaced, where that is not too long.
+fn replace_all(regex: &Regex, text: &str, with: &str) -> Result<String, String> {
+    let (mut out, mut end) = (String::new(), 0);
+    let groups = with.matches('$').count();
+    for captures in regex.captures_iter(text) {
+        let Some(all) = captures.get(0) else { continue };
+        out.push_str(text.get(end..all.start()).unwrap_or_default());
+        if out.len() + with.len() + groups * all.len() > REPLACED {
+            return Err(format!("a text of more than {} MiB", REPLACED >> 20));
+        }
+        captures.expand(with, &mut out);
+        end = all.end();
+    }
+    out.push_str(text.get(end..).unwrap_or_default());
+    Ok(out)
+}
+
 /// Functions of lists, series and time.
 fn other(run: &mut dyn Caller, name: &str, arguments: &[Value]) -> Result<Value, String> {
     let count = arguments.len();
@@ -252,11 +277,10 @@ fn other(run: &mut dyn Caller, name: &str, arguments: &[Value]) -> Result<Value,
             crate::promql::read_duration(text).map(|milliseconds| Value::Float(milliseconds as f64 / 1000.0))
         }
         ("match", [Value::Text(pattern), Value::Text(text)]) => {
-            crate::re2::compile(pattern).map(|regex| Value::Bool(regex.is_match(text)))
+            run.pattern(pattern).map(|regex| Value::Bool(regex.is_match(text)))
         }
         ("reReplaceAll", [Value::Text(pattern), Value::Text(with), Value::Text(text)]) => {
-            crate::re2::compile(pattern)
-                .map(|regex| Value::Text(regex.replace_all(text, with.as_str()).into_owned()))
+            run.pattern(pattern).and_then(|regex| replace_all(&regex, text, with)).map(Value::Text)
         }
         ("query", [Value::Text(expr)]) => {
             let found = (run.data().query)(expr)?;

@@ -133,6 +133,17 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// Bytes that it takes, about.
+    fn weight(&self) -> usize {
+        let inner = match self {
+            Self::Text(text) => text.len(),
+            Self::List(values) => values.iter().map(Self::weight).sum(),
+            Self::Map(values) => values.iter().map(|(name, value)| name.len() + value.weight()).sum(),
+            _ => 0,
+        };
+        size_of::<Self>() + inner
+    }
+
     /// The type in Go's words.
     fn kind(&self) -> &'static str {
         match self {

@@ -242,6 +242,25 @@ fn what_cannot_be_carried_out_is_said_then() {
         ("{{ range 100000 }}{{ range 100000 }}{{ end }}{{ end }}", "steps"),
         ("{{ range 100000 }}0123456789{{ end }}", "bytes"),
         ("{{ printf \"%99999d\" 1 }}", "width"),
+        // Each of these would take all memory.
+        (
+            "{{ $x := \"a\" }}{{ range 60 }}{{ $x = printf \"%s%s\" $x $x }}{{ end }}",
+            "values of more than 64 MiB",
+        ),
+        ("{{ $x := args 1 }}{{ range 60 }}{{ $x = args $x $x }}{{ end }}", "values of more than 64 MiB"),
+        (
+            "{{ $x := \"aa\" }}{{ range 60 }}{{ $x = reReplaceAll \"a\" $x $x }}{{ end }}",
+            "a text of more than 1 MiB",
+        ),
+        (
+            "{{ $x := \"aa\" }}{{ range 60 }}{{ $x = reReplaceAll \".*\" \"$0$0$0\" $x }}{{ end }}",
+            "more than",
+        ),
+        // And these would take long.
+        (
+            "{{ range $i := 100 }}{{ match (printf \"%d\" $i) \"x\" }}{{ end }}",
+            "more than 64 regular expressions",
+        ),
     ] {
         let error = expand(text, 0.0).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
