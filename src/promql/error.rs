@@ -51,9 +51,12 @@ impl Error {
         Self { kind: Kind::Storage, text: text.into() }
     }
 
-    pub(super) fn too_many_samples() -> Self {
-        let text = "query processing would load too many samples into memory in query execution";
+    pub(super) fn limit(text: impl Into<String>) -> Self {
         Self { kind: Kind::Limit, text: text.into() }
+    }
+
+    pub(super) fn too_many_samples() -> Self {
+        Self::limit("query processing would load too many samples into memory in query execution")
     }
 }
 

@@ -281,6 +281,7 @@ impl Evaluator<'_> {
                 let row = match known.get(&labels) {
                     Some(row) => *row,
                     None => {
+                        self.budget.make(&labels)?;
                         let row = result.add(labels.clone())?;
                         known.insert(labels, row);
                         row

@@ -20,17 +20,22 @@ pub(in crate::promql) fn present(cell: f64) -> bool {
     !is_stale(cell)
 }
 
-/// How many values a query may hold at once.
+/// Bytes of labels that a query may make.
+const LABELS: usize = 64 << 20;
+
+/// How many values a query may hold at once, and how many labels it may make.
 #[derive(Clone, Debug)]
 pub(in crate::promql) struct Budget {
     held: Rc<Cell<usize>>,
     peak: Rc<Cell<usize>>,
     most: usize,
+    /// Bytes of the labels that were made so far.
+    labels: Rc<Cell<usize>>,
 }
 
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
-        Self { held: Rc::default(), peak: Rc::default(), most }
+        Self { held: Rc::default(), peak: Rc::default(), most, labels: Rc::default() }
     }
 
     /// Whether so many more may be held, for a while or for long.
@@ -38,6 +43,15 @@ impl Budget {
         let held = self.held.get().saturating_add(more);
         self.peak.set(self.peak.get().max(held));
         if held > self.most { Err(Error::too_many_samples()) } else { Ok(()) }
+    }
+
+    /// Counts labels that no series had.
+    pub(in crate::promql) fn make(&self, labels: &Labels) -> Result<(), Error> {
+        self.labels.set(self.labels.get().saturating_add(labels.encoded().len()));
+        if self.labels.get() > LABELS {
+            return Err(Error::limit(format!("the query makes more than {} MiB of labels", LABELS >> 20)));
+        }
+        Ok(())
     }
 
     fn take(&self, more: usize) -> Result<(), Error> {

@@ -46,7 +46,7 @@ impl Frame {
 pub(super) struct Evaluator<'q> {
     storage: &'q dyn Select,
     query: &'q Query<'q>,
-    budget: Budget,
+    pub(in crate::promql) budget: Budget,
     pub(super) notes: Notes,
 }
 

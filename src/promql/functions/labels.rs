@@ -7,6 +7,9 @@ use crate::promql::labels::Labels;
 use crate::promql::syntax::{Call, Node, Tree};
 use crate::promql::text;
 
+/// Bytes of a value that is made: one that is put together from itself doubles with each call.
+const LONGEST: usize = 64 << 10;
+
 /// The text of an argument, if it is UTF-8.
 fn argument(call: &Call, place: usize) -> Result<&str, Error> {
     let bytes = bytes(call.args.get(place));
@@ -41,10 +44,12 @@ pub(super) fn replace(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Res
     })?;
     let target = label(call, 1, "destination")?;
     let relabel = |labels: &Labels| {
-        let captures = regex.captures(labels.get(source))?;
+        let Some(captures) = regex.captures(labels.get(source)) else { return Ok(None) };
+        // No group is longer than the whole.
+        fits(replacement.len() + replacement.matches('$').count() * labels.get(source).len())?;
         let mut value = String::new();
         captures.expand(replacement, &mut value);
-        Some(labels.with(&[(target, &value)]))
+        Ok(Some(labels.with(&[(target, &value)])))
     };
     relabelled(evaluator, call, at, relabel)
 }
@@ -55,21 +60,32 @@ pub(super) fn join(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result
     let (sources, target) = (sources?, label(call, 1, "destination")?);
     let relabel = |labels: &Labels| {
         let values: Vec<&str> = sources.iter().map(|source| labels.get(source)).collect();
-        Some(labels.with(&[(target, &values.join(separator))]))
+        fits(values.iter().map(|value| value.len() + separator.len()).sum())?;
+        Ok(Some(labels.with(&[(target, &values.join(separator))])))
     };
     relabelled(evaluator, call, at, relabel)
+}
+
+/// Whether a value may be made that has so many bytes at most.
+fn fits(bytes: usize) -> Result<(), Error> {
+    if bytes > LONGEST {
+        return Err(Error::limit(format!("the query makes a label of more than {} KiB", LONGEST >> 10)));
+    }
+    Ok(())
 }
 
 fn relabelled(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     at: At,
-    relabel: impl Fn(&Labels) -> Option<Labels>,
+    relabel: impl Fn(&Labels) -> Result<Option<Labels>, Error>,
 ) -> Result<Matrix, Error> {
     let Some(vector) = call.args.first() else { return Ok(evaluator.empty(at.frame)) };
     let mut matrix = evaluator.eval(vector, at.frame)?;
     for labels in matrix.rows_mut() {
-        if let Some(changed) = relabel(labels) {
+        evaluator.check()?;
+        if let Some(changed) = relabel(labels)? {
+            evaluator.budget.make(&changed)?;
             *labels = changed;
         }
     }

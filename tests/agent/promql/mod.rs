@@ -182,6 +182,30 @@ fn an_interrupt_ends_a_query() {
 }
 
 #[test]
+fn labels_that_a_query_makes_are_bounded() {
+    let storage = steady(1_200);
+    let nested = |times: usize, call: &str| {
+        (0..times).fold("x{i='7'}".to_owned(), |inner, _| call.replace("{}", &inner))
+    };
+    // Each call doubles the label.
+    let join = nested(40, "label_join({}, 'i', '', 'i', 'i')");
+    let replace = nested(40, "label_replace({}, 'i', '$1$1', 'i', '(.*)')");
+    // Each series gets a long one.
+    let long = "n".repeat(60_000);
+    let wide = format!("label_replace(x, 'a', '{long}', '', '')");
+    let name = format!("count_values('{long}', x)");
+    for (text, why) in [
+        (join, "a label of more than 64 KiB"),
+        (replace, "a label of more than 64 KiB"),
+        (wide, "more than 64 MiB of labels"),
+        (name, "more than 64 MiB of labels"),
+    ] {
+        let error = ask(&text, &Query::new(When::At(3_600_000)), &storage).unwrap_err();
+        assert!(error.kind == Kind::Limit && error.text.contains(why), "{}", error.text);
+    }
+}
+
+#[test]
 fn a_query_holds_no_more_than_it_may() {
     let storage = steady(100);
     for (text, least) in [
