@@ -38,11 +38,12 @@ fn label<'c>(call: &'c Call, place: usize, what: &str) -> Result<&'c str, Error>
 
 pub(super) fn replace(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result<Matrix, Error> {
     let (source, pattern) = (argument(call, 3)?, argument(call, 4)?);
-    let replacement = argument(call, 2)?;
+    let (replacement, target) = (argument(call, 2)?, label(call, 1, "destination")?);
+    // Before its expression is compiled: of calls within calls one is held at a time.
+    let matrix = vector(evaluator, call, at)?;
     let regex = crate::re2::anchored(pattern).map_err(|why| {
         Error::execution(format!("invalid regular expression in label_replace(): {pattern}: {why}"))
     })?;
-    let target = label(call, 1, "destination")?;
     let relabel = |labels: &Labels| {
         let Some(captures) = regex.captures(labels.get(source)) else { return Ok(None) };
         // No group is longer than the whole.
@@ -51,7 +52,7 @@ pub(super) fn replace(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Res
         captures.expand(replacement, &mut value);
         Ok(Some(labels.with(&[(target, &value)])))
     };
-    relabelled(evaluator, call, at, relabel)
+    relabelled(evaluator, matrix, relabel)
 }
 
 pub(super) fn join(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result<Matrix, Error> {
@@ -63,7 +64,8 @@ pub(super) fn join(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result
         fits(values.iter().map(|value| value.len() + separator.len()).sum())?;
         Ok(Some(labels.with(&[(target, &values.join(separator))])))
     };
-    relabelled(evaluator, call, at, relabel)
+    let matrix = vector(evaluator, call, at)?;
+    relabelled(evaluator, matrix, relabel)
 }
 
 /// Whether a value may be made that has so many bytes at most.
@@ -74,14 +76,19 @@ fn fits(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// The series of the first argument.
+fn vector(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result<Matrix, Error> {
+    match call.args.first() {
+        Some(vector) => evaluator.eval(vector, at.frame),
+        None => Ok(evaluator.empty(at.frame)),
+    }
+}
+
 fn relabelled(
-    evaluator: &mut Evaluator<'_>,
-    call: &Call,
-    at: At,
+    evaluator: &Evaluator<'_>,
+    mut matrix: Matrix,
     relabel: impl Fn(&Labels) -> Result<Option<Labels>, Error>,
 ) -> Result<Matrix, Error> {
-    let Some(vector) = call.args.first() else { return Ok(evaluator.empty(at.frame)) };
-    let mut matrix = evaluator.eval(vector, at.frame)?;
     for labels in matrix.rows_mut() {
         evaluator.check()?;
         if let Some(changed) = relabel(labels)? {
