@@ -18,6 +18,7 @@ import time
 import pytest
 
 from conftest import PROGRAM, free_port, stage, unix, wait_until
+from test_alerting import write_rules
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DETACH = 2
@@ -249,6 +250,35 @@ def test_state_on_a_mount_that_never_answers(agent, tmp_path):
             client.sendall(b'{"type":"llm","pipeline":"p","model":"m","prompt_tokens":5,"completion_tokens":5}\n')
         time.sleep(1)
         agent.stop(8)
+
+
+def test_secrets_of_receivers_on_a_mount_that_never_answers(agent, tmp_path):
+    """They are read for each notification: as many as there could be threads for all that waits."""
+    rules = write_rules(tmp_path, {"alert": "NeuralAlways", "expr": "vector(1)", "labels": {"severity": "critical", "priority": "P0"}}, interval="1s")
+    asks = f"http://127.0.0.1:{agent.port}/metrics"
+    every = {"interval": "200ms"}
+    sources = [
+        {"scrape": {"name": "itself", "url": asks, "keep": ["neural_agent_time_seconds"], **every}},
+        {"exec": {"name": "quick", "command": ["echo", "quick_metric 2"], **every}},
+    ]
+    with silent(tmp_path / "dead") as dead:
+        receivers = [{"webhook": {"url_file": str(dead / f"url{n}")}} for n in range(18)]
+        receivers += [{"email": {"to": "a@b.example", "from": "c@d.example", "smarthost": "127.0.0.1:1", "require_tls": False,
+                                 "username": "me", "password_file": str(dead / "password")}}]
+        agent.configure(sources, history={"interval": "1s"}, respond={"notify": True},
+                        alerts={"rule_files": [rules], "receivers": receivers})
+        agent.start()
+        agent.says(f"from {dead / 'url0'}", seconds=40)
+        agent.says(f"from {dead / 'password'}", seconds=40)
+        seen = agent.scrape()
+        time.sleep(3)
+        later = agent.scrape()
+        assert [later.value("neural_source_up", source=name) for name in ("itself", "quick")] == [1, 1], agent.told()
+        for name in ("itself", "quick"):
+            polls = [s.value("neural_source_polls_total", source=name) for s in (seen, later)]
+            assert polls[1] > polls[0], (name, polls)
+        assert agent.get("/sources")[0] == 200
+        agent.stop(12)
 
 
 def test_a_pipe_in_the_place_of_what_is_kept(agent):

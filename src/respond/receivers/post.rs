@@ -9,8 +9,10 @@ use reqwest::redirect::Policy;
 
 use super::Failure;
 use crate::client::{self, causes};
+use crate::provision::read_secret;
 use crate::quote::quote;
 use crate::secret::{Webhook, scrub};
+use crate::source::aside::apart;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -20,8 +22,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const ANSWERED: usize = 64 << 10;
 /// Characters of an answer that are shown.
 const SHOWN: usize = 200;
-/// Bytes of a file with a secret.
-const SECRET: u64 = 64 << 10;
+/// How long the reading of a file may take.
+pub(super) const READ: Duration = Duration::from_secs(5);
 
 /// Where a URL is.
 #[derive(Clone, Debug)]
@@ -66,16 +68,12 @@ impl Place {
     }
 }
 
-/// What a file holds, without space around it. It is read for each notification: a secret that was changed is used at once.
+/// What a file holds, without space around it. It is read for each notification: a secret that was changed is used at once. A disk
+/// that does not answer costs this attempt and holds one thread.
 pub(super) async fn secret(path: &Path) -> Result<String, Failure> {
     let own = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || crate::sys::file::text(&own, SECRET)).await;
-    let unread = |why: String| Failure::lasting(format!("cannot read {}: {why}", path.display()));
-    let text = read.map_err(|why| unread(why.to_string()))?.map_err(|why| unread(why.to_string()))?;
-    match text.trim() {
-        "" => Err(unread("it is empty".into())),
-        text => Ok(text.to_owned()),
-    }
+    let read = apart(&path.display().to_string(), READ, move || read_secret(&own)).await;
+    read.map_err(Failure::passing)?.map_err(Failure::lasting)
 }
 
 /// What a server answered, with a status of 200 to 299.

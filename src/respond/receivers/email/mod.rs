@@ -23,12 +23,13 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 use self::line::{Line, encrypted};
-use super::post::secret;
+use super::post::{READ, secret};
 use super::{Deliver, Failure, Sent, Target};
 use crate::alert::dispatch::Message;
 use crate::client;
 use crate::quote::quote;
 use crate::render::{Email as Settings, Receiver};
+use crate::source::aside::apart;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -142,6 +143,7 @@ impl Email {
     /// Whom this trusts: read for each mail, as passwords are.
     async fn tls(&self) -> Result<TlsParameters, Failure> {
         let (host, file) = (self.host.clone(), self.settings.ca_file.clone());
+        let key = file.clone().unwrap_or_else(|| "the certificates of this machine".into());
         let build = move || -> Result<TlsParameters, Failure> {
             // A provider that is installed already is fine with us.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -156,8 +158,7 @@ impl Email {
             }
             tls.build().map_err(|why| Failure::lasting(client::causes(&why)))
         };
-        let built = tokio::task::spawn_blocking(build).await;
-        built.map_err(|why| Failure::passing(why.to_string()))?
+        apart(&key, READ, build).await.map_err(Failure::passing)?
     }
 
     async fn log_in(
