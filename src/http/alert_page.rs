@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
 
 use super::api::Parameters;
+use super::reply::Form;
 use super::{Groups, Reply, Site, reply};
 use crate::alert::{ALERT_NAME, State};
 use crate::clock::now;
@@ -36,11 +37,8 @@ impl Site {
             );
         };
         let site = self.clone();
-        let made = tokio::task::spawn_blocking(move || site.write_alert(&name, &runbook)).await;
-        made.map_or_else(
-            |_| reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n"),
-            reply::page,
-        )
+        let made = self.page_work(move || site.write_alert(&name, &runbook)).await;
+        made.map_or_else(|why| why.reply(Form::Text), reply::page)
     }
 
     fn write_alert(&self, name: &str, runbook: &str) -> String {

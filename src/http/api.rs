@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
-use tokio::sync::Semaphore;
 
+use super::disk::Unmade;
 use super::routes::Endpoint;
 use super::{Groups, Reply, Site, reply};
 use crate::alert::{self, json::Wanted};
@@ -27,7 +27,7 @@ pub(super) use parameters::Parameters;
 use parameters::invalid;
 
 /// Queries at once; others wait.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 /// The time a query may take where it does not ask for less.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Values that a query may hold at once, 16 bytes each.
@@ -36,23 +36,6 @@ const SAMPLES: usize = 4_000_000;
 const ANSWER: usize = 64 << 20;
 /// The version of Prometheus whose API and language this is: clients ask for it to know what they may ask.
 const VERSION: &str = "3.14.0";
-
-/// Queries that run.
-#[derive(Debug)]
-pub(super) struct Queries(Arc<Semaphore>);
-
-impl Default for Queries {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
-
-impl Queries {
-    /// Waits for a place; it is free again when what is returned is dropped.
-    pub(super) async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        self.0.clone().acquire_owned().await.ok()
-    }
-}
 
 /// What is dropped when the client goes.
 #[derive(Debug)]
@@ -133,16 +116,12 @@ impl Site {
         let timeout = parameters.timeout()?;
         let deadline = now().steady.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let until = Until { gone: gone.0.clone(), deadline };
-        // The client that waits here is gone with the client as well.
-        let place = tokio::time::timeout(timeout, self.queries.0.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(Interrupt::Timeout.into()) };
         let site = self.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let answer = site.answer_query(endpoint, &label, &parameters, &until);
-            drop(place);
-            answer
-        });
-        let answer = work.await.map_err(|_| Error::storage("the query panicked; please report it"))?;
+        let work = move || site.answer_query(endpoint, &label, &parameters, &until);
+        let answer = self.queries.work(timeout, work).await.map_err(|why| match why {
+            Unmade::Busy => Interrupt::Timeout.into(),
+            Unmade::Panicked => Error::storage("the query panicked; please report it"),
+        })?;
         drop(gone);
         answer.and_then(|answer| if answer.1.len() > ANSWER { Err(too_large()) } else { Ok(answer) })
     }

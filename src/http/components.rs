@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 
 use super::api::Parameters;
+use super::reply::Form;
 use super::{Reply, Site, accept, reply};
 use crate::promql::moment_ms;
 use crate::view::data;
@@ -73,7 +74,10 @@ impl Site {
             });
             (body.to_string(), next)
         });
-        let Some((body, next)) = made.await else { return reply::panicked() };
+        let (body, next) = match made.await {
+            Ok(made) => made,
+            Err(why) => return why.reply(Form::Problem),
+        };
         let mut reply = reply::json(StatusCode::OK, body);
         if let Some(next) = next
             && let Ok(link) =
@@ -101,12 +105,12 @@ impl Site {
             Some(found.to_string())
         });
         match made.await {
-            Some(Some(text)) => reply::json(StatusCode::OK, text),
-            Some(None) => {
+            Ok(Some(text)) => reply::json(StatusCode::OK, text),
+            Ok(None) => {
                 let why = format!("no {kind} of this name is known now; /api/v1/{list} lists what is");
                 reply::problem(StatusCode::NOT_FOUND, &why)
             }
-            None => reply::panicked(),
+            Err(why) => why.reply(Form::Problem),
         }
     }
 
@@ -116,7 +120,7 @@ impl Site {
             return reply::events();
         }
         let made = self.shown(|snapshot| data::realtime(snapshot).to_string()).await;
-        made.map_or_else(reply::panicked, |text| reply::json(StatusCode::OK, text))
+        made.map_or_else(|why| why.reply(Form::Problem), |text| reply::json(StatusCode::OK, text))
     }
 
     /// The same each second, for as long as the client reads it.
@@ -131,7 +135,10 @@ impl Site {
             let timeless = text.split_once(',').map_or("", |(_, rest)| rest);
             (format!("W/{}", reply::tag(timeless.as_bytes())), text)
         });
-        let Some((tag, text)) = made.await else { return reply::panicked() };
+        let (tag, text) = match made.await {
+            Ok(made) => made,
+            Err(why) => return why.reply(Form::Problem),
+        };
         reply::tagged(&request.headers, "application/json", &tag, text.into())
     }
 }

@@ -99,16 +99,6 @@ impl Site {
         })
         .await
     }
-
-    /// Does something that may wait for a disk, a few at a time.
-    pub(super) async fn aside(&self, work: impl FnOnce() -> Reply + Send + 'static) -> Reply {
-        let turn = self.queries.turn().await;
-        let done = tokio::task::spawn_blocking(work).await;
-        drop(turn);
-        done.unwrap_or_else(|_| {
-            error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request panicked; please report it")
-        })
-    }
 }
 
 fn answer(Incidents(desk): &Incidents, asked: &Asked, parameters: &Parameters) -> Reply {

@@ -10,6 +10,7 @@ mod benchmarks;
 mod components;
 mod connect;
 mod connection;
+mod disk;
 mod former;
 mod gate;
 mod incident_page;
@@ -48,6 +49,7 @@ pub use inside::LastLines;
 pub use provision::Catalogue;
 
 use api::Parameters;
+use disk::Places;
 use gate::{Pass, Refusal};
 use reply::Form;
 use routes::{Found, Route};
@@ -142,7 +144,8 @@ pub struct Site {
     views: view::Views,
     /// Cancelled when the server ends, so that replies that go on end as well.
     ended: CancellationToken,
-    queries: api::Queries,
+    queries: Places,
+    pages: Places,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
 }
@@ -212,7 +215,7 @@ impl Site {
         let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
         let (names, buffers) = (ArcSwap::default(), reply::Buffers::default());
         let rendered = provision::Rendered::default();
-        let (history, rules, queries) = (OnceLock::new(), ArcSwapOption::empty(), api::Queries::default());
+        let (history, rules) = (OnceLock::new(), ArcSwapOption::empty());
         let notified = ArcSwapOption::empty();
         Arc::new(Self {
             hub,
@@ -236,7 +239,8 @@ impl Site {
             log: OnceLock::new(),
             views: view::Views::default(),
             ended: CancellationToken::new(),
-            queries,
+            queries: Places::new(api::AT_ONCE),
+            pages: Places::new(view::AT_ONCE),
             buffers,
             rendered,
         })
@@ -312,11 +316,8 @@ impl Site {
             Route::Sources => {
                 // It waits for a rule that is being evaluated.
                 let site = self.clone();
-                let page = tokio::task::spawn_blocking(move || site.sources_page()).await;
-                let failed = |_| {
-                    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
-                };
-                page.map_or_else(failed, reply::page)
+                let page = self.page_work(move || site.sources_page()).await;
+                page.map_or_else(|why| why.reply(Form::Text), reply::page)
             }
             Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
             // Every listener is bound before the server runs, so a client that gets an answer gets this one.

@@ -252,11 +252,6 @@ pub(super) fn error(form: Form, status: StatusCode, kind: &str, why: &str) -> Re
     }
 }
 
-/// That it is a mistake of the agent.
-pub(super) fn panicked() -> Reply {
-    text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
-}
-
 /// Problem details, as RFC 9457 has them.
 pub(super) fn problem(status: StatusCode, why: &str) -> Reply {
     let title = status.canonical_reason().unwrap_or("Error");

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::api::Parameters;
+use super::disk::Unmade;
+use super::reply::Form;
 use super::{Groups, Incidents, Reply, Site, reply};
 use crate::alert::health::Judge;
 use crate::alert::{ALERT_NAME, Alert, Group, State};
@@ -22,6 +24,8 @@ use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, data, html};
 const EACH: Duration = Duration::from_secs(1);
 /// For how long what the history answered is shown again, ns: it takes scrapes no faster.
 const FRESH: u64 = 5_000_000_000;
+/// Pages that are made at once; others wait.
+pub(super) const AT_ONCE: usize = 4;
 /// How long the questions of one look may take, ns.
 const PATIENCE: u64 = 5_000_000_000;
 
@@ -128,8 +132,12 @@ impl Site {
     /// What the history answers; at most once in a while.
     fn past(&self, at: i64) -> Arc<Past> {
         let began = now().steady;
-        // Who comes meanwhile waits for the same answers.
-        let mut kept = self.views.past.lock();
+        // Who comes meanwhile waits for the same answers, as long as they may take.
+        let Some(mut kept) = self.views.past.try_lock_for(Duration::from_nanos(PATIENCE)) else {
+            return Arc::new(Past::absent(
+                "The disk of the history does not answer, so nothing is known of the past.",
+            ));
+        };
         if let Some((when, past)) = &*kept
             && began.saturating_sub(*when) < FRESH
         {
@@ -191,14 +199,14 @@ impl Site {
     pub(super) async fn shown<T: Send + 'static>(
         self: &Arc<Self>,
         make: impl FnOnce(&Snapshot) -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, Unmade> {
         let site = self.clone();
-        tokio::task::spawn_blocking(move || make(&site.snapshot())).await.ok()
+        self.page_work(move || make(&site.snapshot())).await
     }
 
     /// The first page.
     pub(super) async fn first_page(self: &Arc<Self>) -> Reply {
-        self.shown(html::page).await.map_or_else(reply::panicked, reply::page)
+        self.shown(html::page).await.map_or_else(|why| why.reply(Form::Text), reply::page)
     }
 
     /// The page of one card.
@@ -207,8 +215,10 @@ impl Site {
         let of = |name: &str| parameters.get(name).unwrap_or_default().to_owned();
         let (kind, name) = (of("kind"), of("name"));
         let site = self.clone();
-        let made = tokio::task::spawn_blocking(move || site.write_card(&kind, &name)).await;
-        let Ok(page) = made else { return reply::panicked() };
+        let page = match self.page_work(move || site.write_card(&kind, &name)).await {
+            Ok(page) => page,
+            Err(why) => return why.reply(Form::Text),
+        };
         page.map_or_else(
             || {
                 reply::text(
@@ -294,7 +304,7 @@ impl Site {
                 }
                 let made =
                     site.shown(|shown| (html::fragments(shown), data::realtime(shown).to_string())).await;
-                if let Some((fragments, realtime)) = made {
+                if let Ok((fragments, realtime)) = made {
                     let next = |pieces: &Pieces| pieces.next(fragments, &realtime);
                     site.views.pieces.send_modify(|pieces| *pieces = Arc::new(next(pieces)));
                 }

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -301,3 +302,42 @@ def test_a_clock_that_is_set_forward_and_back_loses_and_doubles_nothing(agent: A
         assert value in [v for _, v in seen] and len({t for t, _ in seen}) == len(seen), (at, seen)
     seen = samples(agent, "hits_total", "50m", at=time.time())
     assert {1.0, 5.0} <= {v for _, v in seen} <= {1.0, 5.0} and [t for t, _ in seen] == sorted({t for t, _ in seen}), seen
+
+
+def test_a_disk_that_never_answers_holds_up_who_asks_of_it_alone(agent: Agent, disk):
+    """What is asked of the past is on it, and more ask than there could be threads for all that waits. A command that is started meanwhile
+    hangs as well: the kernel closes the agent's files in it, and asks the disk for that."""
+    asks = f"http://127.0.0.1:{agent.port}/metrics"
+    sources = [
+        {"exec": {"name": "command", "command": ["echo", "quick_metric 2"], "interval": "200ms", "timeout": "1s"}},
+        {"scrape": {"name": "itself", "url": asks, "keep": ["neural_agent_time_seconds"], "interval": "200ms"}},
+    ]
+    agent.configure(sources, history={"interval": "1s"}, state_directory=str(disk.place / "state"))
+    agent.start()
+    wait_until(lambda: len(samples(agent, "up")) > 2, 20)
+    agent.process.kill()
+    agent.process.wait()
+    # Memory is empty.
+    agent.start()
+    wait_until(lambda: "warnings" not in ask(agent, "query", query="up"), 20)
+    disk.server.send_signal(signal.SIGSTOP)
+    try:
+        past = "/api/v1/query?query=count_over_time(quick_metric[20h])&timeout=1s"
+        asked = ("/alert?name=NeuralChannelBad", "/card?kind=agent&name=", past, "/api/v1/incidents?limit=0", "/incident", "/", "/sources")
+        for path in asked * 6:
+            with contextlib.suppress(OSError):
+                agent.get(path, timeout=0.2)
+        agent.until(lambda s: s.value("neural_source_up", source="command") == 0, 20)
+        before = agent.scrape()
+        time.sleep(3)
+        after = agent.scrape()
+        polls = [s.value("neural_source_polls_total", source="itself") for s in (before, after)]
+        assert polls[1] > polls[0] + 3 and after.value("neural_source_up", source="itself") == 1, (polls, agent.told())
+        # Who asks of it is told so, and does not wait for ever.
+        for path in ("/alert?name=NeuralChannelBad", "/api/v1/incidents?limit=0"):
+            status, _, body = agent.get(path, timeout=15)
+            assert status == 503 and b"wait for the disk" in body, (path, status, body)
+    finally:
+        disk.server.send_signal(signal.SIGCONT)
+    wait_until(lambda: agent.get("/", timeout=20)[0] == 200, 40)
+    agent.until(lambda s: s.value("neural_source_up", source="command") == 1, 40)

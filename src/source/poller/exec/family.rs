@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tokio::process::Command;
 
 use crate::clock::now;
@@ -110,11 +110,11 @@ impl Drop for Start {
             // There is no process, or it has a moment to go.
             return;
         }
-        let (own, id) = (rustix::process::getpid().as_raw_pid(), i32::from_ne_bytes(id));
-        // Until its parent took note of its end, its id is nobody else's.
-        if look(id).is_some_and(|one| one.parent == own && !one.ended)
-            && let Some(id) = Pid::from_raw(id)
-        {
+        // Until its parent took note of its end, its id is nobody else's: it is our child, and goes on. `/proc` is not asked: it does
+        // not answer of a process that waits for a disk while it becomes a command, and this thread has other work.
+        let Some(id) = Pid::from_raw(i32::from_ne_bytes(id)) else { return };
+        let without_waiting = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if matches!(waitid(WaitId::Pid(id), without_waiting), Ok(None)) {
             let _ = kill_process(id, Signal::KILL);
         }
     }
