@@ -35,17 +35,17 @@ fn value(of: f64) -> String {
 /// One alert.
 #[must_use]
 pub fn alert(alert: &Alert) -> Json {
-    let mut told = json!({
+    let mut fields = json!({
         "labels": labels(&alert.labels),
         "annotations": labels(&alert.annotations),
         "state": alert.state.as_str(),
         "activeAt": moment_ms(alert.active_at),
         "value": value(alert.value),
     });
-    if let (Some(since), Json::Object(told)) = (alert.kept_since, &mut told) {
-        told.insert("keepFiringSince".into(), moment_ms(since).into());
+    if let (Some(since), Json::Object(fields)) = (alert.kept_since, &mut fields) {
+        fields.insert("keepFiringSince".into(), moment_ms(since).into());
     }
-    told
+    fields
 }
 
 /// The alerts of a group that are pending or firing.
@@ -89,33 +89,33 @@ fn rule(live: &Live, wanted: &Wanted) -> Json {
     let templates = |all: &[(String, Template)]| -> Json {
         Json::Object(all.iter().map(|(name, template)| (name.clone(), template.text().into())).collect())
     };
-    let mut told = Map::new();
-    told.insert("name".into(), live.rule.name().into());
-    told.insert("query".into(), live.rule.text.trim().into());
-    told.insert("health".into(), live.health.as_str().into());
-    told.insert("evaluationTime".into(), live.seconds.into());
-    told.insert("lastEvaluation".into(), evaluation(live.evaluated_at).into());
+    let mut fields = Map::new();
+    fields.insert("name".into(), live.rule.name().into());
+    fields.insert("query".into(), live.rule.text.trim().into());
+    fields.insert("health".into(), live.health.as_str().into());
+    fields.insert("evaluationTime".into(), live.seconds.into());
+    fields.insert("lastEvaluation".into(), evaluation(live.evaluated_at).into());
     if let Health::Failed(why) = &live.health {
-        told.insert("lastError".into(), why.as_str().into());
+        fields.insert("lastError".into(), why.as_str().into());
     }
     match &live.rule.act {
         Act::Record(_) => {
             if !live.rule.labels.is_empty() {
-                told.insert("labels".into(), templates(&live.rule.labels));
+                fields.insert("labels".into(), templates(&live.rule.labels));
             }
-            told.insert("type".into(), "recording".into());
+            fields.insert("type".into(), "recording".into());
         }
         Act::Alert { hold, keep_firing, annotations, .. } => {
             let state = live.active().map(|alert| alert.state).max().unwrap_or(State::Inactive);
-            told.insert("state".into(), state.as_str().into());
-            told.insert("duration".into(), (*hold as f64 / 1000.0).into());
-            told.insert("keepFiringFor".into(), (*keep_firing as f64 / 1000.0).into());
-            told.insert("labels".into(), templates(&live.rule.labels));
-            told.insert("annotations".into(), templates(annotations));
+            fields.insert("state".into(), state.as_str().into());
+            fields.insert("duration".into(), (*hold as f64 / 1000.0).into());
+            fields.insert("keepFiringFor".into(), (*keep_firing as f64 / 1000.0).into());
+            fields.insert("labels".into(), templates(&live.rule.labels));
+            fields.insert("annotations".into(), templates(annotations));
             let alerts = if wanted.without_alerts { Vec::new() } else { live.active().map(alert).collect() };
-            told.insert("alerts".into(), Json::Array(alerts));
-            told.insert("type".into(), "alerting".into());
+            fields.insert("alerts".into(), Json::Array(alerts));
+            fields.insert("type".into(), "alerting".into());
         }
     }
-    Json::Object(told)
+    Json::Object(fields)
 }

@@ -208,7 +208,7 @@ impl Suite {
                 group.evaluate(now, context);
                 for live in &group.rules {
                     if let Health::Failed(why) = &live.health {
-                        let of = format!("rule {} at {}", live.rule.name(), told(now));
+                        let of = format!("rule {} at {}", live.rule.name(), duration(now));
                         mistakes.push(Mistake::failed(of, why.as_str()));
                     }
                 }
@@ -225,7 +225,7 @@ impl Suite {
     }
 
     fn expression(&self, test: &ExprTest, memory: &Memory) -> Option<Mistake> {
-        let of = format!("{} at {}", test.expr, told(test.eval_time.0));
+        let of = format!("{} at {}", test.expr, duration(test.eval_time.0));
         let answer = promql::parse(&test.expr).and_then(|expr| {
             let query = Query { subquery_step: self.interval(), ..Query::new(When::At(test.eval_time.0)) };
             promql::evaluate(&expr, &query, memory)
@@ -264,7 +264,7 @@ impl Suite {
 }
 
 /// A time of a test.
-fn told(milliseconds: i64) -> String {
+fn duration(milliseconds: i64) -> String {
     promql::duration(milliseconds)
 }
 
@@ -295,7 +295,7 @@ fn alert(test: &AlertTest, groups: &[Group]) -> Option<Mistake> {
         };
         alerts.iter().map(line).collect()
     };
-    let of = format!("alert {} at {}", test.alertname, told(test.eval_time.0));
+    let of = format!("alert {} at {}", test.alertname, duration(test.eval_time.0));
     (found != expected).then(|| Mistake { of, expected: lines(&expected), found: lines(&found) })
 }
 

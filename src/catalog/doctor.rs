@@ -9,7 +9,7 @@ pub struct Question {
     pub labels: &'static [&'static str],
     /// What is wrong.
     pub says: &'static str,
-    /// What mends it.
+    /// What fixes it.
     pub mend: &'static str,
 }
 

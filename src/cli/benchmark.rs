@@ -124,7 +124,7 @@ struct Compare {
 /// Which time is measured.
 #[derive(Debug, clap::Args)]
 struct Times {
-    /// The last so long: 30m, 6h; an hour to record, half an hour to compare if omitted.
+    /// Over this long up to now: 30m, 6h; an hour to record, half an hour to compare if omitted.
     #[arg(long, value_name = "SPAN", conflicts_with_all = ["from", "to"])]
     last: Option<Span>,
     /// From this time on: 2026-11-29T14:03:00Z, or seconds since the epoch.

@@ -1,4 +1,4 @@
-//! `doctor`: what an expert would check by hand on this machine, each with what mends it.
+//! `doctor`: what an expert would check by hand on this machine, each with what fixes it.
 //!
 //! What the configuration names is looked at as `check --live` does. It changes nothing, opens no port, and connects to no recording program.
 

@@ -49,18 +49,18 @@ enum What {
         number: String,
     },
     /// Say that you take care of an incident: it is not escalated any more.
-    Ack(Deed),
+    Ack(Change),
     /// Close an incident by hand. If its alert fires on, another one begins when it fires the next time.
-    Resolve(Deed),
+    Resolve(Change),
     /// Print every incident of the agent, for a file: as JSON, or with --output csv a line for each.
     Export {
-        /// Of the last so long: 24h, 30d.
+        /// Of this long up to now: 24h, 30d.
         #[arg(long, value_name = "SPAN")]
         last: Option<Span>,
     },
     /// Count: by alert, severity and day, and how long it took to acknowledge and to resolve.
     Stats {
-        /// Of the last so long: 24h, 30d.
+        /// Of this long up to now: 24h, 30d.
         #[arg(long, value_name = "SPAN")]
         last: Option<Span>,
     },
@@ -81,7 +81,7 @@ struct Filter {
     /// Of this priority; can be given more than once.
     #[arg(long, value_name = "PRIORITY", value_parser = ["P0", "P1", "P2", "P3"])]
     priority: Vec<String>,
-    /// Of the last so long: 24h, 30d.
+    /// Of this long up to now: 24h, 30d.
     #[arg(long, value_name = "SPAN")]
     last: Option<Span>,
     /// So many at most; 0 for all.
@@ -91,7 +91,7 @@ struct Filter {
 
 /// Who does something about an incident.
 #[derive(Debug, clap::Args)]
-struct Deed {
+struct Change {
     /// Its number, or the beginning of it.
     number: String,
     /// Who; if omitted, the user who runs this.
@@ -161,16 +161,16 @@ fn request(what: &What) -> Result<(String, Option<String>), String> {
         }
         What::Stats { last } => asked("/api/v1/incidents/stats", since(last).into_iter().collect()),
         What::Show { number } => (format!("/api/v1/incidents/{}", checked(number)?), None),
-        What::Ack(deed) => changes(deed, "ack")?,
-        What::Resolve(deed) => changes(deed, "resolve")?,
+        What::Ack(change) => changes(change, "ack")?,
+        What::Resolve(change) => changes(change, "resolve")?,
     })
 }
 
-fn changes(deed: &Deed, path: &str) -> Result<(String, Option<String>), String> {
-    let by = deed.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unnamed".to_owned());
+fn changes(change: &Change, path: &str) -> Result<(String, Option<String>), String> {
+    let by = change.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unnamed".to_owned());
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("by", &by).append_pair("why", &deed.why);
-    Ok((format!("/api/v1/incidents/{}/{path}", checked(&deed.number)?), Some(form.finish())))
+    form.append_pair("by", &by).append_pair("why", &change.why);
+    Ok((format!("/api/v1/incidents/{}/{path}", checked(&change.number)?), Some(form.finish())))
 }
 
 /// A number, or the beginning of one.
@@ -366,8 +366,8 @@ mod tests {
             (&*list, form),
             ("/api/v1/incidents?state=open&state=escalated&state=acknowledged&limit=0", None)
         );
-        let deed = Deed { number: "AB12".into(), by: Some("ada & co".into()), why: "I look".into() };
-        let (ack, form) = path(&What::Ack(deed));
+        let change = Change { number: "AB12".into(), by: Some("ada & co".into()), why: "I look".into() };
+        let (ack, form) = path(&What::Ack(change));
         assert_eq!(
             (&*ack, form.as_deref()),
             ("/api/v1/incidents/AB12/ack", Some("by=ada+%26+co&why=I+look"))

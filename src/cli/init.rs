@@ -95,16 +95,16 @@ pub(super) fn init(args: &Args) -> Exit {
     }
     let on = found.iter().filter(|one| one.on).count();
     let unsure = found.len() - on;
-    let mut told = format!("{} is written: {on} found", args.file.display());
+    let mut summary = format!("{} is written: {on} found", args.file.display());
     if unsure > 0 {
-        let _ = write!(told, ", and {unsure} that may be there, as comments");
+        let _ = write!(summary, ", and {unsure} that may be there, as comments");
     }
     let file = args.file.display();
     let _ = write!(
-        told,
+        summary,
         "\nread it, then: neural-exporter check --live --config {file}\n     and run: neural-exporter --config {file}\n"
     );
-    print(told.as_bytes())
+    print(summary.as_bytes())
 }
 
 /// Whether a file that is there may be overwritten, by the word of a person.

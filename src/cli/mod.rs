@@ -73,7 +73,7 @@ Examples:
   neural-exporter report --from 2026-11-29T14:03:00Z --to 2026-11-29T15:10:00Z --device cyton --format html > cyton.html
   neural-exporter report --last 7d --server http://prometheus:9090 --format json
 
-Exit codes: 0 there is a report, whatever it says, 1 nobody can be asked, 2 bad usage.";
+Exit codes: 0 there is a report, whatever it says, 1 no server answers, 2 bad usage.";
 
 const BENCHMARK: &str = "\
 Examples:
@@ -87,7 +87,7 @@ Exit codes: 0 done and no regression, 1 it could not be done, or nothing could b
 const REGRESSIONS: &str = "\
 The agent compares the last minutes with each of benchmarks.baselines every 10 minutes.
 
-Exit codes: 0 none lasts, 1 nothing was compared, or nobody can be asked, 2 bad usage, 3 one lasts.";
+Exit codes: 0 none lasts, 1 nothing was compared, or no server answers, 2 bad usage, 3 one lasts.";
 
 const SESSION: &str = "\
 Examples:
@@ -118,7 +118,7 @@ const STATUS: &str = "\
 Exit codes, those of a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown, or no answer.";
 
 const DOCTOR: &str = "\
-It changes nothing and opens no port. Every finding is a line, with what mends it below.
+It changes nothing and opens no port. Every finding is a line, with what fixes it below.
 
 Exit codes: 0 nothing fails, 1 something does not work, 2 bad usage or a configuration with mistakes.";
 
@@ -175,7 +175,7 @@ enum Command {
         /// Where /metrics is served; if omitted, on a port that is free.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true, value_parser = run::address)]
         listen: std::net::SocketAddr,
-        /// Stop after so many seconds.
+        /// Stop after this many seconds.
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
@@ -239,7 +239,7 @@ enum Command {
         /// The recording to make. It must not exist.
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
-        /// Stop after so many seconds.
+        /// Stop after this many seconds.
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
@@ -251,10 +251,10 @@ enum Command {
         #[arg(long)]
         openmetrics: bool,
     },
-    /// Be an acquisition device on a pseudo-terminal, with faults that are known to the unit.
+    /// Simulate an acquisition device on a pseudo-terminal, with faults that are counted exactly.
     Simulate(simulate::SimulateArgs),
     /// Look at everything on this machine that the agent depends on: ports, multicast, clock, disk, what the configuration names, and
-    /// the running agent; each with what mends it.
+    /// the running agent; each with what fixes it.
     #[command(after_help = DOCTOR)]
     Doctor(doctor::Args),
     /// Write a configuration of what is plugged in, streaming and listening on this machine.
@@ -262,13 +262,13 @@ enum Command {
     Init(init::Args),
     /// Push dashboards, rules and routes to the servers that the configuration names.
     Provision(provision::Args),
-    /// Ask in PromQL what was: the agent of this machine, or any server that answers as Prometheus does.
+    /// Query the past in PromQL: the agent of this machine, or any server with the HTTP API of Prometheus.
     #[command(after_help = QUERY)]
     Query(query::Args),
-    /// Tell what a time was like: what was lost, what was bad, where the time goes, what got worse.
+    /// Report on a span of time: what was lost, what was bad, where the time goes, what got worse.
     #[command(after_help = REPORT)]
     Report(report::Args),
-    /// Keep what was measured when all was well under a name, and compare other times with it.
+    /// Record measurements of a good time under a name, and compare other times with them.
     #[command(after_help = BENCHMARK)]
     Benchmark(benchmark::Args),
     /// List what was worse than the baselines that the configuration names.

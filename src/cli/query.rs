@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// At which time, in seconds since the epoch; now if omitted.
     #[arg(long, value_name = "SECONDS", conflicts_with = "last")]
     at: Option<f64>,
-    /// Over the last so long: 30m, 6h, 7d.
+    /// Over this long up to now: 30m, 6h, 7d.
     #[arg(long, value_name = "SPAN")]
     last: Option<Span>,
     /// From one point to the next; a 240th of the span if omitted.

@@ -22,7 +22,7 @@ const INCIDENTS: usize = 5_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Over the last so long: 30m, 6h, 7d.
+    /// Over this long up to now: 30m, 6h, 7d.
     #[arg(long, value_name = "SPAN", default_value = "1h", conflicts_with_all = ["from", "to", "session"])]
     last: Span,
     /// Of a session: `last` for the one that ended last, its name, or its id (`neural-exporter session list`).

@@ -34,10 +34,10 @@ pub(super) struct SimulateArgs {
     /// Decides everything that looks random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Send so many packets and be silent then.
+    /// Send this many packets, then be silent.
     #[arg(long)]
     frames: Option<u64>,
-    /// Stop after so many seconds.
+    /// Stop after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
     /// How long bytes wait in the chip that hands them on: 16ms as FTDI delivers it, 1ms, 0; as before for the

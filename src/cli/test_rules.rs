@@ -64,7 +64,7 @@ pub(super) fn test_rules(args: &Args) -> Exit {
     };
     let text = match args.output {
         Form::Json => json(&reports),
-        Form::Text => reports.iter().map(told).collect::<String>().into_bytes(),
+        Form::Text => reports.iter().map(spell).collect::<String>().into_bytes(),
     };
     match print(&text) {
         Exit::Fine => exit,
@@ -131,7 +131,7 @@ fn groups(test: &Path, patterns: &[String]) -> Result<Vec<(String, Definition)>,
 }
 
 /// A report for people.
-fn told(report: &Report) -> String {
+fn spell(report: &Report) -> String {
     let mut out = String::new();
     for problem in &report.problems {
         let _ = writeln!(out, "{problem}");

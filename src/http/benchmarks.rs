@@ -77,7 +77,7 @@ impl Site {
     pub(super) async fn regressions(self: &Arc<Self>, request: &Parts) -> Reply {
         let (site, parameters) = (self.clone(), Parameters::read(request, &[]));
         self.aside(move || {
-            let told = || -> Result<Json, Refused> {
+            let found = || -> Result<Json, Refused> {
                 let hours = match parameters.get("hours").map(str::parse::<f64>) {
                     None => 24.0,
                     Some(Ok(hours)) if (1.0..=HOURS).contains(&hours) => hours,
@@ -85,7 +85,7 @@ impl Site {
                 };
                 Ok(json!(site.regressions_of(hours)?))
             };
-            told().map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
+            found().map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
         })
         .await
     }

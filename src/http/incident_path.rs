@@ -1,6 +1,6 @@
 //! The paths of incidents.
 
-use crate::alert::incident::Deed;
+use crate::alert::incident::Transition;
 
 /// Where they begin.
 const INCIDENTS: &str = "/api/v1/incidents";
@@ -33,7 +33,7 @@ pub(super) fn number(text: &str) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Something that is kept with it.
-    Deed(Deed),
+    Transition(Transition),
     /// Its alert notifies nobody for a while.
     Silence,
 }

@@ -49,8 +49,8 @@ impl Site {
                 Some("incident") => reply::back(&format!("../../../../incident?id={id}")),
                 _ => reply::back("../../../../"),
             };
-            let deed = match change {
-                Change::Deed(deed) => deed,
+            let transition = match change {
+                Change::Transition(transition) => transition,
                 Change::Silence => {
                     return match site.silence_incident(&incidents, &id, &parameters) {
                         Ok((incident, _)) if from_page => back(&incident.id),
@@ -61,7 +61,7 @@ impl Site {
             };
             let by = parameters.get("by").unwrap_or("unnamed, over HTTP");
             let why = parameters.get("why").unwrap_or_default();
-            match incidents.0.change(deed, &id, by, why) {
+            match incidents.0.change(transition, &id, by, why) {
                 Ok(changed) if from_page => back(&changed.incident.id),
                 // What the page showed is over: it shows that.
                 Err(Refusal::Resolved) if from_page => back(&id),

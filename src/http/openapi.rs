@@ -128,7 +128,8 @@ fn responses(row: &Row, operation: &Operation, schemas: &mut SchemaGenerator) ->
         }
     }
     let is_read = operation.verb == Verb::Get;
-    let usual: &[u16] = if is_read { &[400, 403] } else { &[400, 403, 408, 413] };
+    // 503: other requests wait for a disk that does not answer.
+    let usual: &[u16] = if is_read { &[400, 403, 503] } else { &[400, 403, 408, 413, 503] };
     let not_acceptable: &[u16] = if row.form == Form::Problem { &[406] } else { &[] };
     for status in usual.iter().chain(not_acceptable).chain(operation.fails) {
         let failure = error(row.form, *status);

@@ -33,6 +33,29 @@ fn files_that_the_documentation_names_exist() {
     }
 }
 
+/// `source/aside.rs` and `promql/`, which stand below `src`; `source/thing`, which is no file, is told apart by its word.
+#[test]
+fn files_that_the_map_of_the_code_names_exist() {
+    let mut seen = 0;
+    for (file, text) in
+        pages().iter().filter(|(file, _)| ["ARCHITECTURE.md", "CONTRIBUTING.md"].contains(&file.as_str()))
+    {
+        for named in text.split('`').skip(1).step_by(2) {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_/.".contains(c);
+            let (path, first) = (named.trim_end_matches('/'), named.split('/').next().unwrap_or_default());
+            let is_path = named.contains('/') && named.chars().all(good);
+            let below_src = !first.is_empty() && at(&format!("src/{first}")).exists();
+            if !is_path || !below_src || named == "source/thing" {
+                continue;
+            }
+            seen += 1;
+            let there = at(&format!("src/{path}")).exists() || at(&format!("src/{path}.rs")).exists();
+            assert!(there, "{file} names {named}");
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
 #[test]
 fn pages_that_the_documentation_links_exist() {
     let heading = |line: &str| {

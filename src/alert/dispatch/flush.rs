@@ -19,13 +19,13 @@ impl Dispatcher {
         group.flushed = Some(now);
         let group_key = group.key.clone();
         let members: Vec<Arc<Posted>> = group.members.values().cloned().collect();
-        let mut told: Vec<Arc<Posted>> = if mute { Vec::new() } else { members };
+        let mut unmuted: Vec<Arc<Posted>> = if mute { Vec::new() } else { members };
         let alerts = &self.alerts;
         let fires = |labels: &Labels| alerts.get(labels).is_some_and(|(alert, _)| !alert.is_over(now));
         let plan = &mut self.plan;
-        told.retain(|alert| !plan.inhibits(&alert.labels, &fires) && !(around.silenced)(&alert.labels));
-        told.sort_by(|a, b| order(a, b));
-        let parts = Parts::of(&told, now);
+        unmuted.retain(|alert| !plan.inhibits(&alert.labels, &fires) && !(around.silenced)(&alert.labels));
+        unmuted.sort_by(|a, b| order(a, b));
+        let parts = Parts::of(&unmuted, now);
         for integration in &integrations {
             let id = &integration.id;
             let Some(group) = self.groups.get_mut(key) else { return };
@@ -33,11 +33,11 @@ impl Dispatcher {
                 group.owed.contains(id) || group.jobs.get(id).is_some_and(|job| job.step != Step::Refused);
             let last = self.log.get(&(group_key.clone(), id.clone()));
             let reason = news(last, &parts, integration.send_resolved, owed, repeat, now);
-            let Some(reason) = reason.filter(|_| !told.is_empty()) else {
+            let Some(reason) = reason.filter(|_| !unmuted.is_empty()) else {
                 self.drop_job(key, id);
                 continue;
             };
-            let sent: Vec<Arc<Posted>> = told
+            let sent: Vec<Arc<Posted>> = unmuted
                 .iter()
                 .filter(|alert| integration.send_resolved || !alert.is_over(now))
                 .cloned()

@@ -38,7 +38,7 @@ impl Wanted {
 
 /// What a person did about an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Transition {
     /// They take care of it.
     Acknowledge,
     /// They close it.
@@ -82,7 +82,7 @@ pub trait Desk: Send + Sync {
     ///
     /// # Errors
     /// None that is open has this number.
-    fn change(&self, deed: Deed, id: &str, by: &str, why: &str) -> Result<Changed, Refusal>;
+    fn change(&self, transition: Transition, id: &str, by: &str, why: &str) -> Result<Changed, Refusal>;
 
     /// Takes a message of an Alertmanager, which has to know the token if there is one. Returns what became of it.
     ///

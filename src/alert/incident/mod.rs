@@ -18,7 +18,7 @@ use crate::event::Jump;
 use crate::promql::{Labels, Worse, moment_ms, read_moment};
 
 pub use book::{Book, Limits, News, Refusal};
-pub use desk::{Changed, Deed, Desk, Untaken, Wanted};
+pub use desk::{Changed, Desk, Transition, Untaken, Wanted};
 pub use statistics::{Statistics, Times};
 
 /// What happened in an incident at most; beyond, the middle goes.

@@ -421,7 +421,7 @@ impl Tokens {
     fn end(&mut self) -> Result<(), String> {
         match self.next() {
             None => Ok(()),
-            Some(token) => Err(format!("unexpected {} in an action", token.told())),
+            Some(token) => Err(format!("unexpected {} in an action", token.words())),
         }
     }
 
@@ -502,7 +502,7 @@ impl Tokens {
                         }
                         Operand::Nested(inner, self.fields())
                     }
-                    Some(token) => return Err(format!("unexpected {} in an action", token.told())),
+                    Some(token) => return Err(format!("unexpected {} in an action", token.words())),
                     None => return Ok(operands),
                 },
             };
@@ -521,7 +521,7 @@ impl Tokens {
 }
 
 impl Token {
-    fn told(&self) -> &'static str {
+    fn words(&self) -> &'static str {
         match self {
             Self::Text(_) => "text in quotes",
             Self::Number(_) => "number",

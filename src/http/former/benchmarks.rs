@@ -40,7 +40,7 @@ fn hour() -> i64 {
     60
 }
 
-fn told((status, _, why): benchmarks::Refused) -> Refused {
+fn without_kind((status, _, why): benchmarks::Refused) -> Refused {
     (status, why)
 }
 
@@ -75,7 +75,7 @@ fn regression(one: &Regression) -> Json {
 impl Site {
     pub(super) fn old_regressions(&self, parameters: &Parameters) -> Result<Json, Refused> {
         let hours = number(parameters, "hours", 24, (1, 168))?;
-        let found = self.regressions_of(hours as f64).map_err(told)?;
+        let found = self.regressions_of(hours as f64).map_err(without_kind)?;
         let all: Vec<Json> = found.regressions.iter().map(regression).collect();
         Ok(success(&json!({
             "count": all.len(), "regressions": all, "analysis_period_hours": hours, "baselines": found.baselines
@@ -94,7 +94,7 @@ impl Site {
 
     pub(super) fn old_benchmarks(&self) -> Result<Json, Refused> {
         let shelf = self.shelf()?;
-        let listed = benchmarks::list(&*shelf.0).map_err(told)?;
+        let listed = benchmarks::list(&*shelf.0).map_err(without_kind)?;
         let all = listed.get("benchmarks").cloned().unwrap_or_default();
         let count = all.as_array().map_or(0, Vec::len);
         Ok(success(&json!({"benchmarks": all, "count": count})))
@@ -102,14 +102,14 @@ impl Site {
 
     pub(super) fn old_benchmark(&self, name: &str) -> Result<Json, Refused> {
         let shelf = self.shelf()?;
-        Ok(success(&json!(benchmarks::one(&*shelf.0, name).map_err(told)?)))
+        Ok(success(&json!(benchmarks::one(&*shelf.0, name).map_err(without_kind)?)))
     }
 
     /// Records one, in the place of what has its name; not of a time in which something was wrong.
     pub(super) fn old_record(&self, wanted: &Recorded) -> Result<Json, Refused> {
         let shelf = self.shelf()?;
         let measured =
-            self.recorded(&wanted.name, time(wanted.duration_minutes)?, &[], false).map_err(told)?;
+            self.recorded(&wanted.name, time(wanted.duration_minutes)?, &[], false).map_err(without_kind)?;
         let mut benchmark: Benchmark = measured;
         if let Some(services) = wanted.services.as_deref().filter(|services| !services.is_empty()) {
             benchmark.lines.retain(|line| is_of(line, services));
@@ -130,7 +130,7 @@ impl Site {
 
     pub(super) fn old_comparison(&self, name: &str, wanted: &Compared) -> Result<Json, Refused> {
         let shelf = self.shelf()?;
-        let found = self.compared(&*shelf.0, name, time(wanted.duration_minutes)?).map_err(told)?;
+        let found = self.compared(&*shelf.0, name, time(wanted.duration_minutes)?).map_err(without_kind)?;
         Ok(success(&json!(found)))
     }
 }

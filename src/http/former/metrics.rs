@@ -99,13 +99,14 @@ impl Newest {
 
     fn end(mut self) -> Vec<Json> {
         self.cut();
-        let row = |(at, place, value): &(i64, usize, f64)| Some(told(self.labels.get(*place)?, *at, *value));
+        let row =
+            |(at, place, value): &(i64, usize, f64)| Some(sample_json(self.labels.get(*place)?, *at, *value));
         self.samples.iter().filter_map(row).collect()
     }
 }
 
 /// A sample with their fields.
-fn told(labels: &Labels, at: i64, value: f64) -> Json {
+fn sample_json(labels: &Labels, at: i64, value: f64) -> Json {
     let name = labels.get(NAME);
     let service = SERVICES.iter().map(|label| labels.get(label)).find(|value| !value.is_empty());
     let tags: BTreeMap<&str, &str> = labels.iter().filter(|(label, _)| *label != NAME).collect();
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_sample_has_their_fields() {
-        let row = told(&labels("queue_wait_seconds_total"), 1_764_000_000_000, 2.5);
+        let row = sample_json(&labels("queue_wait_seconds_total"), 1_764_000_000_000, 2.5);
         assert_eq!(
             (&row["metric_type"], &row["unit"], &row["service_name"]),
             (&json!("counter"), &json!("seconds"), &json!("api"))

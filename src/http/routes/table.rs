@@ -5,7 +5,7 @@ use super::{
     Access, Asked, Benchmark, Content, Effect, Endpoint as Api, Former, Operation, Route, Row, Shape, Verb,
     former, shapes,
 };
-use crate::alert::incident::Deed;
+use crate::alert::incident::Transition;
 use crate::http::incident_path::Change as Incident;
 use crate::http::reply::Form;
 
@@ -384,9 +384,9 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     .asks(&[ID])
     .fails(&[404, 409])])
     .under("/api/v1/incidents"),
-    Row::api("/api/v1/incidents/{id}/ack", Route::IncidentChange(Incident::Deed(Deed::Acknowledge)), Form::Prometheus, ACKNOWLEDGE)
+    Row::api("/api/v1/incidents/{id}/ack", Route::IncidentChange(Incident::Transition(Transition::Acknowledge)), Form::Prometheus, ACKNOWLEDGE)
         .under("/api/v1/incidents"),
-    Row::api("/api/v1/incidents/{id}/resolve", Route::IncidentChange(Incident::Deed(Deed::Resolve)), Form::Prometheus, RESOLVE)
+    Row::api("/api/v1/incidents/{id}/resolve", Route::IncidentChange(Incident::Transition(Transition::Resolve)), Form::Prometheus, RESOLVE)
         .under("/api/v1/incidents"),
     Row::api("/api/v1/incidents/{id}/silence", Route::IncidentChange(Incident::Silence), Form::Prometheus, SILENCE_INCIDENT)
         .under("/api/v1/incidents"),

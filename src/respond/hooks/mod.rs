@@ -25,7 +25,7 @@ use crate::respond::event_log::object;
 use crate::respond::incidents::Incidents;
 use crate::respond::lines::{Lines, Rotation};
 use crate::source::request::Devices;
-use run::Deed;
+use run::Operation;
 pub use settings::{Actions, Device, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
 
 /// It looks so often whether a wait is over.
@@ -63,7 +63,7 @@ pub struct Hooks {
 /// One hook as it is run.
 struct Ready {
     settings: Hook,
-    deed: Deed,
+    operation: Operation,
     words: String,
 }
 
@@ -95,10 +95,10 @@ impl Hooks {
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let mut ready = Vec::new();
         for settings in hooks {
-            match Deed::open(settings, devices) {
-                Ok(deed) => {
-                    let (words, settings) = (Deed::words(settings), settings.clone());
-                    ready.push(Arc::new(Ready { settings, deed, words }));
+            match Operation::open(settings, devices) {
+                Ok(operation) => {
+                    let (words, settings) = (Operation::words(settings), settings.clone());
+                    ready.push(Arc::new(Ready { settings, operation, words }));
                 }
                 Err(why) => tracing::error!(hook = settings.name, "a hook is not run: {why}"),
             }
@@ -203,7 +203,7 @@ impl Runner {
         let (incidents, number) = (self.incidents.clone(), job.number);
         let run = async move {
             drop(tokio::task::spawn_blocking(move || incidents.settle()).await);
-            ready.deed.run(&job, ready.settings.timeout.0).await
+            ready.operation.run(&job, ready.settings.timeout.0).await
         };
         self.numbers.insert(self.running.spawn(run).id(), number);
     }

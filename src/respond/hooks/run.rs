@@ -24,7 +24,7 @@ const PID_FILE: u64 = 64;
 
 /// What a hook does, with every secret read.
 #[derive(Debug)]
-pub(super) enum Deed {
+pub(super) enum Operation {
     Program(Exec),
     Post(hook::Hook),
     Signal(Signal),
@@ -32,7 +32,7 @@ pub(super) enum Deed {
     Device(Device, Devices),
 }
 
-impl Deed {
+impl Operation {
     /// Reads what it needs.
     pub(super) fn open(hook: &Hook, devices: &Devices) -> Result<Self, String> {
         if let Some(exec) = &hook.exec {

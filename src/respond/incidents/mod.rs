@@ -14,8 +14,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::alert::incident::{
-    Book, Changed, Deed, Desk, Incident, Limits, News, Notice, Refusal, Status as Progress, Untaken, Wanted,
-    webhook,
+    Book, Changed, Desk, Incident, Limits, News, Notice, Refusal, Status as Progress, Transition, Untaken,
+    Wanted, webhook,
 };
 use crate::clock::{SetClock, now};
 use crate::promql::Labels;
@@ -311,13 +311,13 @@ impl Desk for Incidents {
         }
     }
 
-    fn change(&self, deed: Deed, id: &str, by: &str, why: &str) -> Result<Changed, Refusal> {
+    fn change(&self, transition: Transition, id: &str, by: &str, why: &str) -> Result<Changed, Refusal> {
         let changed = {
             let mut held = self.0.held.lock();
             let at = held.time();
-            match deed {
-                Deed::Acknowledge => held.book.acknowledge(id, by, why, at),
-                Deed::Resolve => held.book.resolve(id, by, why, at),
+            match transition {
+                Transition::Acknowledge => held.book.acknowledge(id, by, why, at),
+                Transition::Resolve => held.book.resolve(id, by, why, at),
             }
         };
         match changed {

@@ -67,7 +67,7 @@ fn what_is_acknowledged_is_on_disk_and_found_after_a_restart() {
     let found = all(&incidents, &Wanted::default());
     assert_eq!(found.iter().map(|one| one.labels.get("device")).collect::<Vec<_>>(), ["b", "a"]);
     let id = found[1].id.clone();
-    let changed = incidents.change(Deed::Acknowledge, id.get(..6).unwrap(), "ada", "I look").unwrap();
+    let changed = incidents.change(Transition::Acknowledge, id.get(..6).unwrap(), "ada", "I look").unwrap();
     assert!(changed.kept && changed.incident.acknowledged.is_some());
     assert!(file::Reader::open(&incidents.path()).unwrap().has(&id));
     // Not stopped: what was said to be kept is there, whatever happens to the agent.
@@ -86,8 +86,8 @@ fn what_is_acknowledged_is_on_disk_and_found_after_a_restart() {
     let resolved = Wanted { states: vec![Progress::Resolved], ..Wanted::default() };
     assert_eq!(all(&next, &resolved).iter().map(|one| one.labels.get("device")).collect::<Vec<_>>(), ["b"]);
     next.stop(PATIENCE);
-    assert_eq!(next.change(Deed::Acknowledge, &found[0].id, "ada", "").unwrap_err(), Refusal::Resolved);
-    assert_eq!(next.change(Deed::Resolve, "ffff", "ada", "").unwrap_err(), Refusal::Unknown);
+    assert_eq!(next.change(Transition::Acknowledge, &found[0].id, "ada", "").unwrap_err(), Refusal::Resolved);
+    assert_eq!(next.change(Transition::Resolve, "ffff", "ada", "").unwrap_err(), Refusal::Unknown);
     incidents.stop(PATIENCE);
 }
 
@@ -167,7 +167,7 @@ fn a_folder_that_cannot_be_written_costs_the_disk_alone() {
         true
     });
     assert!(missing.is_some_and(|why| why.contains("missing in this answer")));
-    let changed = incidents.change(Deed::Acknowledge, &found[0].id, "ada", "").unwrap();
+    let changed = incidents.change(Transition::Acknowledge, &found[0].id, "ada", "").unwrap();
     assert!(!changed.kept && incidents.failing().is_some());
     // The disk comes back: what waited is written.
     std::fs::remove_file(&within).unwrap();

@@ -290,7 +290,7 @@ impl Following<'_> {
         }
         let mut judged = JudgedInlet {
             judge: (info.rate > 0.0).then(|| Judge::new(signal(&self.of.signal, &info))),
-            aloud: self.of.mode == Mode::Full,
+            emit_samples: self.of.mode == Mode::Full,
             inlet: Inlet::new(info.clone()),
         };
         self.known.stamps = Stamps::default();

@@ -10,17 +10,17 @@ pub(super) struct JudgedInlet {
     pub(super) inlet: Inlet,
     pub(super) judge: Option<Judge>,
     /// Whether samples are reported, rather than only assessed: those of a look are no account of a stream.
-    pub(super) aloud: bool,
+    pub(super) emit_samples: bool,
 }
 
 impl JudgedInlet {
     fn receive(&mut self, out: &mut Sink<'_>, with: impl FnOnce(&mut Inlet, &mut Sink<'_>)) {
-        let Self { inlet, judge, aloud } = self;
+        let Self { inlet, judge, emit_samples } = self;
         with(inlet, &mut |body| {
             if let Some(judge) = judge {
                 judge.observe(&body);
             }
-            if *aloud || !matches!(body, Body::Device(_) | Body::Samples(_)) {
+            if *emit_samples || !matches!(body, Body::Device(_) | Body::Samples(_)) {
                 out(body);
             }
         });

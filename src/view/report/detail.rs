@@ -369,12 +369,12 @@ pub(super) fn of(
     let answers: Vec<_> = DETAILS.iter().copied().zip(answers).collect();
     let machines = answers.iter().find(|(line, _)| line.key == KNOWN.key);
     let many = matches!(machines, Some((_, Some(Value::Matrix(series)))) if series.len() > 1);
-    let told = Told { answers, time, only, many };
+    let answered = Told { answers, time, only, many };
     let mut details = Details {
-        gaps: told.gaps(),
-        strips: told.strips(),
-        marks: told.marks(),
-        fired: told.fired(),
+        gaps: answered.gaps(),
+        strips: answered.strips(),
+        marks: answered.marks(),
+        fired: answered.fired(),
         notes: Vec::new(),
     };
     let Details { gaps, strips, marks, fired, notes } = &mut details;

@@ -200,10 +200,10 @@ impl Session<'_, '_> {
             return None;
         }
         if request.ask == Ask::Reconnect {
-            let mut farewell = Vec::new();
-            decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut farewell));
+            let mut last = Vec::new();
+            decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut last));
             // One that takes no bytes any more is opened again all the same.
-            drop(write(port, &farewell));
+            drop(write(port, &last));
             request.answer(Ok(format!("{which} is closed and opened again")));
             return Some(None);
         }
@@ -217,7 +217,7 @@ impl Session<'_, '_> {
             return Some(Some(Gone::Write(e)));
         }
         self.feed.send(Body::Port(Port::Greeted(Greeting::Requested)));
-        quiet.told();
+        quiet.started();
         request.answer(Ok(format!("the device at {which} was sent its stop and start commands")));
         None
     }
@@ -281,7 +281,7 @@ impl Quiet {
     }
 
     /// It received a start command.
-    fn told(&mut self) {
+    fn started(&mut self) {
         self.since = clock();
     }
 
