@@ -18,7 +18,7 @@
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common; [`view`]: what people look at |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts; [`session`]: from the begin of a recording to its end |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`routing`]: who hears of which alert; [`mod@file`], [`sys`] |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`origin`]: who may ask over HTTP; [`routing`]: who hears of which alert; [`mod@file`], [`sys`] |
 
 pub mod agent;
 pub mod alert;
@@ -39,6 +39,7 @@ pub mod http;
 pub mod hub;
 pub mod listen;
 pub mod metrics;
+pub mod origin;
 pub mod promql;
 pub mod provision;
 pub mod quote;

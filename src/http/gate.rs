@@ -10,10 +10,11 @@
 
 use std::net::IpAddr;
 
-use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+use hyper::header::{HOST, HeaderMap};
 use hyper::{Method, Uri};
 
 use super::routes::{Access, Effect, Row};
+use crate::origin::{Names, Stranger, bare, only, split};
 
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
@@ -39,33 +40,7 @@ pub(super) enum Refusal {
     Remote,
 }
 
-/// The names under which the agent is known beside `localhost` and its addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<String>);
-
 impl Names {
-    /// Each a name, or a name and the port that a proxy has there.
-    #[must_use]
-    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().collect())
-    }
-
-    /// Whether a host is the agent's. An address always is: a name alone can be bound again.
-    fn has(&self, host: &str) -> bool {
-        let bare = bare(host);
-        bare.parse::<IpAddr>().is_ok()
-            || bare.eq_ignore_ascii_case("localhost")
-            || bare.to_ascii_lowercase().ends_with(".localhost")
-            || self.0.iter().any(|name| split(name).is_some_and(|(name, _)| same(name, host)))
-    }
-
-    /// Whether a configured name with its usual port, or with the one that stands there, is this authority.
-    fn lists(&self, authority: &str) -> bool {
-        let Some((host, port)) = split(authority) else { return false };
-        let known = |(name, at): (&str, Option<u16>)| same(name, host) && (port.is_none() || port == at);
-        self.0.iter().any(|name| split(name).is_some_and(known))
-    }
-
     /// Lets a request through, or says why not.
     pub(super) fn check(
         &self,
@@ -79,15 +54,8 @@ impl Names {
         if row.access == Access::Open && operation.effect == Effect::Read {
             return Ok(Pass(()));
         }
-        // Where the request line has a name, both must be ours.
-        let named = uri.authority().map(|authority| authority.as_str());
         let host = only(headers, &HOST).ok_or(Refusal::Host)?;
-        for authority in named.into_iter().chain([host]) {
-            let (name, _) = split(authority).ok_or(Refusal::Host)?;
-            if !self.has(name) {
-                return Err(Refusal::Name(name.to_owned()));
-            }
-        }
+        self.named(uri, headers)?;
         if matches!(operation.effect, Effect::Change | Effect::LocalChange) {
             self.no_other_page(host, headers)?;
         }
@@ -96,22 +64,14 @@ impl Names {
         }
         Ok(Pass(()))
     }
+}
 
-    /// Whether the request comes from a program, or from a page of the agent itself.
-    fn no_other_page(&self, host: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-        let other = |what: &str| Err(Refusal::Page(what.chars().take(255).collect()));
-        if headers.contains_key(ORIGIN) {
-            let origin = only(headers, &ORIGIN).unwrap_or_default();
-            let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            // A proxy may have written another Host.
-            if !from.is_some_and(|from| from.eq_ignore_ascii_case(host) || self.lists(from)) {
-                return other(if origin.is_empty() { "of another origin" } else { origin });
-            }
-        }
-        let site = HeaderName::from_static("sec-fetch-site");
-        match headers.contains_key(&site).then(|| only(headers, &site).unwrap_or_default()) {
-            None | Some("same-origin" | "none") => Ok(()),
-            Some(site) => other(site),
+impl From<Stranger> for Refusal {
+    fn from(stranger: Stranger) -> Self {
+        match stranger {
+            Stranger::Host => Self::Host,
+            Stranger::Name(name) => Self::Name(name),
+            Stranger::Page(page) => Self::Page(page),
         }
     }
 }
@@ -126,35 +86,6 @@ fn is_of_this_machine(host: &str, headers: &HeaderMap, peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
         && split(host).is_some_and(|(name, _)| local(name))
         && !passed_on.iter().any(|name| headers.contains_key(*name))
-}
-
-/// The value of a header that is there once.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut all = headers.get_all(name).iter();
-    let one = all.next()?.to_str().ok()?;
-    all.next().is_none().then_some(one)
-}
-
-/// A name or address, in brackets if it is one of IPv6, and the port.
-fn split(authority: &str) -> Option<(&str, Option<u16>)> {
-    let end = if authority.starts_with('[') { authority.find(']')? + 1 } else { 0 };
-    let (host, port) = match authority.get(end..)?.find(':') {
-        Some(colon) => {
-            (authority.get(..end + colon)?, authority.get(end + colon + 1..)?.parse().ok().map(Some)?)
-        }
-        None => (authority, None),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    (!host.is_empty() && host.len() <= 255 && host.chars().all(plain)).then_some((host, port))
-}
-
-fn bare(host: &str) -> &str {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
-fn same(one: &str, two: &str) -> bool {
-    bare(one).eq_ignore_ascii_case(bare(two))
 }
 
 #[cfg(test)]

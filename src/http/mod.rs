@@ -42,9 +42,9 @@ use hyper::{Request, Response, StatusCode, header};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::origin::Names;
 pub use benchmarks::Benchmarks;
 pub use connection::{bind, serve};
-pub use gate::Names;
 pub use inside::LastLines;
 pub use provision::Catalogue;
 

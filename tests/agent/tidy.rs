@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("event", 0, &[]),
     ("setting", 0, &[]),
     ("listen", 0, &["setting"]),
+    ("origin", 0, &[]),
     ("secret", 0, &[]),
     ("document", 0, &["secret", "setting"]),
     ("file", 0, &[]),
