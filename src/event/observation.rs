@@ -140,6 +140,15 @@ pub enum Change<'a> {
         /// Sum of observed values, if exposed.
         sum: Option<f64>,
     },
+    /// A histogram grows by this.
+    AddBuckets {
+        /// Upper bounds, the last of them infinite, and what each bucket grows by: not cumulative.
+        buckets: &'a [(f64, f64)],
+        /// What the sum of observed values grows by, if it is known.
+        sum: Option<f64>,
+        /// One of the observed values, which belongs to the trace of the observation.
+        exemplar: Option<f64>,
+    },
     /// A summary of another program now reads this.
     Quantiles {
         /// Quantiles and their values.

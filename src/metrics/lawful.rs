@@ -71,6 +71,17 @@ pub(super) fn change(change: Change<'_>, kind: Kind) -> Result<Change<'_>, Fault
                 Err(FaultKind::BadValue)
             }
         }
+        (Kind::Histogram, Change::AddBuckets { buckets, sum, .. }) => {
+            if !ladder(buckets) || buckets.iter().any(|(_, more)| !more.is_finite()) {
+                Err(FaultKind::BadValue)
+            } else if buckets.iter().any(|(_, more)| *more < 0.0) {
+                Err(FaultKind::Negative)
+            } else if sum.is_some_and(|sum| !sum.is_finite()) {
+                Err(FaultKind::NotFinite)
+            } else {
+                Ok(change)
+            }
+        }
         // The key is known as another type: the scraped program has changed its mind.
         _ => Err(FaultKind::Conflict),
     }
@@ -78,9 +89,16 @@ pub(super) fn change(change: Change<'_>, kind: Kind) -> Result<Change<'_>, Fault
 
 /// Whether bounds rise to the infinite one, and counts do not fall.
 fn rising(buckets: &[(f64, f64)]) -> bool {
+    ladder(buckets)
+        && buckets.first().is_some_and(|(_, count)| *count >= 0.0)
+        && buckets.windows(2).all(|pair| matches!(pair, [a, b] if a.1 <= b.1))
+}
+
+/// Whether bounds rise to the infinite one.
+fn ladder(buckets: &[(f64, f64)]) -> bool {
     buckets.last().is_some_and(|(bound, _)| *bound == f64::INFINITY)
-        && buckets.first().is_some_and(|(bound, count)| *bound > f64::NEG_INFINITY && *count >= 0.0)
-        && buckets.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1))
+        && buckets.first().is_some_and(|(bound, _)| *bound > f64::NEG_INFINITY)
+        && buckets.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0))
 }
 
 fn is_name(name: &str, besides: &[u8]) -> bool {
@@ -134,6 +152,7 @@ mod tests {
     fn changes_that_make_no_sense_are_refused() {
         let infinity = f64::INFINITY;
         let buckets = |buckets| Change::Buckets { buckets, sum: None };
+        let more = |buckets, sum| Change::AddBuckets { buckets, sum, exemplar: None };
         for (kind, said, verdict) in [
             (Kind::Counter, Change::Takes(2.0), Ok(Change::Add(2.0))),
             (Kind::Gauge, Change::Takes(-2.0), Ok(Change::Set(-2.0))),
@@ -146,6 +165,16 @@ mod tests {
             (Kind::Histogram, buckets(&[(1.0, 2.0), (infinity, 1.0)]), Err(FaultKind::BadValue)),
             (Kind::Histogram, buckets(&[(1.0, 2.0)]), Err(FaultKind::BadValue)),
             (Kind::Histogram, Change::Reads(1.0), Err(FaultKind::Conflict)),
+            (
+                Kind::Histogram,
+                more(&[(1.0, 2.0), (infinity, 1.0)], Some(-2.0)),
+                Ok(more(&[(1.0, 2.0), (infinity, 1.0)], Some(-2.0))),
+            ),
+            (Kind::Histogram, more(&[(1.0, 2.0), (infinity, -1.0)], None), Err(FaultKind::Negative)),
+            (Kind::Histogram, more(&[(1.0, f64::NAN), (infinity, 1.0)], None), Err(FaultKind::BadValue)),
+            (Kind::Histogram, more(&[(1.0, 2.0)], None), Err(FaultKind::BadValue)),
+            (Kind::Histogram, more(&[(infinity, 2.0)], Some(infinity)), Err(FaultKind::NotFinite)),
+            (Kind::GaugeHistogram, more(&[(infinity, 2.0)], None), Err(FaultKind::Conflict)),
             (Kind::Info, Change::Reads(2.0), Err(FaultKind::BadValue)),
             (Kind::StateSet, Change::Reads(0.0), Ok(Change::Reads(0.0))),
             (Kind::StateSet, Change::Reads(0.5), Err(FaultKind::BadValue)),

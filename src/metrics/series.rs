@@ -80,15 +80,70 @@ impl Histogram {
             *count += weight;
         }
         let Some(trace) = trace else { return Ok(false) };
+        Ok(self.mark(bucket, Exemplar { trace, value, at }, room))
+    }
+
+    /// Keeps the exemplar of a bucket. Says whether that took memory, of which there is so much.
+    fn mark(&mut self, bucket: usize, exemplar: Exemplar, room: usize) -> bool {
         // Without room for exemplars there are none; the count is what matters.
         let grows = self.exemplars.is_empty() && self.counts.len() * EXEMPLAR <= room;
         if grows {
             self.exemplars = vec![None; self.counts.len()].into();
         }
         if let Some(slot) = self.exemplars.get_mut(bucket) {
-            *slot = Some(Exemplar { trace, value, at });
+            *slot = Some(exemplar);
         }
-        Ok(grows)
+        grows
+    }
+
+    /// Takes the bounds of what is added, as long as nothing was counted. Says whether they are others now.
+    ///
+    /// # Errors
+    /// Other bounds than those of what was counted, or no room for them.
+    fn take_ladder(
+        &mut self,
+        buckets: &[(f64, f64)],
+        shared: &mut Option<Arc<Ladder>>,
+        room: usize,
+    ) -> Result<bool, FaultKind> {
+        let fits = |l: &Ladder| l.bounds.iter().copied().eq(buckets.iter().map(|b| b.0));
+        if fits(&self.ladder) {
+            return Ok(false);
+        }
+        if self.counts.iter().any(|count| *count > 0.0) {
+            return Err(FaultKind::Conflict);
+        }
+        if Ladder::bytes_of(buckets.len()) > room {
+            return Err(FaultKind::Limit);
+        }
+        let ladder = match shared {
+            Some(ladder) if fits(ladder) => ladder.clone(),
+            _ => Ladder::new(&buckets.iter().map(|b| b.0).collect::<Vec<_>>()),
+        };
+        *self = Self { sum: self.sum, ..Self::new(ladder) };
+        Ok(true)
+    }
+
+    /// Grows by the counts of buckets that are its own. Says whether that took memory, of which there is so much.
+    fn add(
+        &mut self,
+        buckets: &[(f64, f64)],
+        more: Option<f64>,
+        exemplar: Option<(f64, TraceId)>,
+        at: Timestamp,
+        room: usize,
+    ) -> Result<bool, FaultKind> {
+        // Where one sum is not known, none is any more.
+        self.sum = match more {
+            Some(more) if !self.sum.is_nan() => sum(self.sum, more)?,
+            _ => f64::NAN,
+        };
+        for (count, (_, more)) in self.counts.iter_mut().zip(buckets) {
+            *count += more;
+        }
+        let Some((value, trace)) = exemplar else { return Ok(false) };
+        let bucket = self.ladder.bounds.iter().position(|&b| value <= b).unwrap_or(self.counts.len() - 1);
+        Ok(self.mark(bucket, Exemplar { trace, value, at }, room))
     }
 }
 
@@ -173,13 +228,17 @@ pub(super) fn zero_bytes(ladder: Option<&Ladder>, labels: usize, name: usize) ->
 
 /// Whether a change may make a series larger.
 pub(super) fn grows(change: &Change<'_>, trace: Option<TraceId>) -> bool {
-    trace.is_some() || matches!(change, Change::Member(_) | Change::Buckets { .. } | Change::Quantiles { .. })
+    let may = matches!(
+        change,
+        Change::Member(_) | Change::Buckets { .. } | Change::AddBuckets { .. } | Change::Quantiles { .. }
+    );
+    trace.is_some() || may
 }
 
 /// Bytes that the first change of a series takes beyond those of a series at zero.
 pub(super) fn first_bytes(change: &Change<'_>, labels: usize, name: usize) -> usize {
     match change {
-        Change::Buckets { buckets, .. } => {
+        Change::Buckets { buckets, .. } | Change::AddBuckets { buckets, .. } => {
             let counts = size_of::<Histogram>() + buckets.len() * size_of::<f64>();
             counts + Ladder::bytes_of(buckets.len()) + (buckets.len() + 2) * (name + labels + LINE)
         }
@@ -291,6 +350,11 @@ impl Series {
                 members.insert(*hash, room)?;
                 *kept = Value::Members(Box::new(members));
                 return Ok(true);
+            }
+            (Value::Histogram(h), Change::AddBuckets { buckets, sum, exemplar }) => {
+                let others = h.take_ladder(buckets, ladder, room)?;
+                let marked = h.add(buckets, *sum, exemplar.zip(trace), at, room)?;
+                return Ok(others || marked);
             }
             (kept, Change::Buckets { buckets, sum }) => {
                 let fits = matches!(kept, Value::Histogram(h) if h.counts.len() >= buckets.len());
