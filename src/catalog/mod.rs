@@ -32,6 +32,7 @@ pub mod source;
 pub mod stream;
 pub mod summary;
 pub mod tap;
+pub mod telemetry;
 
 use std::sync::Arc;
 
@@ -69,6 +70,7 @@ pub static PAGES: &[&Page] = &[
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,
+    &telemetry::PAGE,
     &probe::PAGE,
     &host::PAGE,
     &process::PAGE,

@@ -16,6 +16,7 @@ pub mod engines;
 mod facts;
 pub mod lsl;
 mod options;
+pub mod otlp;
 pub mod program;
 mod protocol;
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod probe;
 mod program;
 mod stream;
 mod tap;
+mod telemetry;
 
 pub use device::*;
 pub use machine::*;
@@ -43,6 +44,7 @@ pub use probe::*;
 pub use program::*;
 pub use stream::*;
 pub use tap::*;
+pub use telemetry::*;
 
 /// When bytes arrived, by two clocks that are read together, once.
 ///
@@ -272,6 +274,12 @@ bodies! {
     fact named Query(Query<'a>),
     /// A service's own verdict on itself.
     fact named Check(Check<'a>),
+    /// One span of a trace.
+    fact named Span(Span<'a>),
+    /// One record of a log.
+    fact named LogRecord(LogRecord<'a>),
+    /// A service sent spans, data points or records.
+    news named Export(Export<'a>),
     /// A metric that is declared by a user, or by the line that names it.
     fact named Observation(Observation<'a>),
     /// One reading of the machine.

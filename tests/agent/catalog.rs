@@ -262,6 +262,17 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             vec![Body::Query(Query { database: "d", operation: "select", seconds: 0.1, failed: true, trace })]
         }
         Topic::Check => (0..=3).map(|status| Body::Check(Check { check: "disk", status })).collect(),
+        Topic::Span => (SpanKind::ALL.iter())
+            .map(|&kind| {
+                Body::Span(Span { service: "api", name: "GET /", kind, seconds: 0.1, failed: true, trace })
+            })
+            .collect(),
+        Topic::LogRecord => (Severity::ALL.iter())
+            .map(|&severity| Body::LogRecord(LogRecord { service: "api", severity }))
+            .collect(),
+        Topic::Export => (Telemetry::ALL.iter())
+            .map(|&signal| Body::Export(Export { service: "api", signal, newest: Some(1.0) }))
+            .collect(),
         Topic::Observation => {
             struct Nameless;
             impl Spell for Nameless {

@@ -1,0 +1,116 @@
+//! What a sender is answered: that all counted, how much did not, or why nothing did.
+
+use super::wire::put_varint;
+use super::{Counted, Form};
+use crate::event::{FaultKind, Telemetry};
+
+/// Bytes of a message to a sender.
+const MESSAGE: usize = 512;
+
+/// The body of an `Export…ServiceResponse`: empty if all counted.
+#[must_use]
+pub fn response(signal: Telemetry, form: Form, counted: &Counted) -> Vec<u8> {
+    let rejected = counted.rejected();
+    if rejected == 0 {
+        return if form == Form::Json { b"{}".to_vec() } else { Vec::new() };
+    }
+    let message = reason(signal, counted);
+    if form == Form::Json {
+        let field = match signal {
+            Telemetry::Traces => "rejectedSpans",
+            Telemetry::Metrics => "rejectedDataPoints",
+            Telemetry::Logs => "rejectedLogRecords",
+        };
+        let partial = serde_json::json!({ field: rejected.to_string(), "errorMessage": message });
+        return serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes();
+    }
+    let mut partial = vec![0x08];
+    put_varint(rejected, &mut partial);
+    text(2, &message, &mut partial);
+    let mut out = vec![0x0a];
+    put_varint(partial.len() as u64, &mut out);
+    out.extend_from_slice(&partial);
+    out
+}
+
+/// The body of a `google.rpc.Status`.
+#[must_use]
+pub fn status(form: Form, code: u8, message: &str) -> Vec<u8> {
+    let message = short(message);
+    if form == Form::Json {
+        return serde_json::json!({ "code": code, "message": message }).to_string().into_bytes();
+    }
+    let mut out = vec![0x08, code];
+    text(2, message, &mut out);
+    out
+}
+
+/// The beginning of a text, as much as a sender gets.
+#[must_use]
+pub fn short(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(MESSAGE)).unwrap_or_default()
+}
+
+fn text(field: u64, text: &str, out: &mut Vec<u8>) {
+    put_varint(field << 3 | 2, out);
+    put_varint(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Why some did not count, for who reads the sender's log.
+fn reason(signal: Telemetry, counted: &Counted) -> String {
+    let what = match signal {
+        Telemetry::Traces => "spans",
+        Telemetry::Metrics => "data points",
+        Telemetry::Logs => "records",
+    };
+    let why = match (counted.reason, signal) {
+        (Some(FaultKind::ClockSkew), Telemetry::Traces) => "a span ends before it begins",
+        (Some(FaultKind::ClockSkew), _) => "a point is older than the one before it",
+        (Some(FaultKind::MissingField), Telemetry::Traces) => "a span has no start or no end",
+        (Some(FaultKind::MissingField), _) => "a point has no value, or its metric no temporality",
+        (Some(FaultKind::BadValue), Telemetry::Traces) => {
+            "a span has a time that is none, or took longer than a year"
+        }
+        (Some(FaultKind::BadValue), _) => "a point has a time, buckets or quantiles that make no sense",
+        (Some(FaultKind::Limit), Telemetry::Traces) => "a span has more than 1,024 attributes",
+        (Some(FaultKind::Limit), _) => {
+            "a point has too many attributes or buckets, or is of one series too many"
+        }
+        (Some(FaultKind::NotFinite), _) => "a sum is not finite",
+        (Some(FaultKind::Negative), _) => "a sum that only grows is negative",
+        (Some(FaultKind::Conflict), _) => {
+            "two senders set one gauge (give each a service.instance.id, and list it in resource_attributes), or the \
+             buckets of a histogram changed"
+        }
+        (Some(_), _) => "it makes no sense",
+        (None, _) => {
+            "a metric of this name has another type, a limit of the agent is reached, or the source sends more than \
+             events_per_second"
+        }
+    };
+    format!("{} of {} {what} do not count: {why}", counted.rejected(), counted.items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counted_needs_no_words_and_what_did_not_does() {
+        let all = Counted { items: 3, accepted: 2, silent: 1, reason: None };
+        assert_eq!(response(Telemetry::Metrics, Form::Protobuf, &all), b"");
+        assert_eq!(response(Telemetry::Metrics, Form::Json, &all), b"{}");
+        let some = Counted { items: 300, accepted: 100, silent: 0, reason: Some(FaultKind::ClockSkew) };
+        let body = response(Telemetry::Traces, Form::Protobuf, &some);
+        assert_eq!(&body[..2], &[0x0a, u8::try_from(body.len() - 2).unwrap()]);
+        assert_eq!(&body[2..6], &[0x08, 0xc8, 0x01, 0x12]);
+        assert_eq!(&body[7..], b"200 of 300 spans do not count: a span ends before it begins");
+        let json: serde_json::Value =
+            serde_json::from_slice(&response(Telemetry::Logs, Form::Json, &some)).unwrap();
+        assert_eq!(json["partialSuccess"]["rejectedLogRecords"], "200");
+        assert_eq!(status(Form::Protobuf, 3, "no"), [0x08, 3, 0x12, 2, b'n', b'o']);
+        assert_eq!(status(Form::Json, 3, "no"), br#"{"code":3,"message":"no"}"#);
+        assert!(status(Form::Json, 3, &"é".repeat(1_000)).len() < 600);
+    }
+}

@@ -1,0 +1,123 @@
+//! Spans: each becomes a span of the catalogue, or the run of a stage, if it says of which.
+
+use std::num::NonZeroU128;
+
+use super::Settings;
+use super::attribute::{Attribute, text};
+use super::names::Names;
+use super::resource::Resource;
+use super::time::{Newest, is_time};
+use super::wire::{Fields, Value};
+use crate::event::{Body, FaultKind, Span, SpanKind, Stage, TraceId};
+
+/// Attributes of one span, beyond which it is refused: the SDKs send 128 at most.
+const ATTRIBUTES: u32 = 1_024;
+/// The longest time that a span may take, in nanoseconds: a year. What is longer is a clock that was set.
+const LONGEST: u64 = 366 * 86_400 * 1_000_000_000;
+/// The name in place of a name that is one too many.
+const OTHER: &str = "_other";
+
+/// A span as it came.
+#[derive(Default)]
+struct Sent<'a> {
+    name: &'a str,
+    kind: u64,
+    trace: &'a [u8],
+    start: u64,
+    end: u64,
+    failed: bool,
+    attributes: u32,
+    pipeline: Option<&'a str>,
+    stage: Option<&'a str>,
+    items: Option<f64>,
+    error: Option<&'a str>,
+}
+
+/// Reads one span.
+///
+/// # Errors
+/// Why it does not count.
+pub(super) fn read<'a>(
+    message: &'a [u8],
+    resource: &'a Resource<'a>,
+    settings: &Settings,
+    names: &mut Names,
+    newest: &mut Newest,
+) -> Result<Body<'a>, FaultKind> {
+    let sent = Sent::of(message, settings);
+    if sent.attributes > ATTRIBUTES {
+        return Err(FaultKind::Limit);
+    }
+    let seconds = duration(sent.start, sent.end)?;
+    newest.see(sent.end);
+    let trace = trace(sent.trace);
+    if let Some(stage) = sent.stage.filter(|stage| !stage.is_empty()) {
+        let pipeline = sent.pipeline.filter(|pipeline| !pipeline.is_empty()).or(resource.pipeline);
+        return Ok(Body::Stage(Stage {
+            pipeline: pipeline.unwrap_or(&resource.service),
+            stage,
+            seconds,
+            error: sent.failed.then(|| sent.error.filter(|error| !error.is_empty()).unwrap_or("error")),
+            items: sent.items.filter(|items| items.is_finite() && *items >= 0.0),
+            ended: Some(sent.end as f64 / 1e9),
+            trace,
+        }));
+    }
+    let name = if sent.name.is_empty() { "unknown" } else { sent.name };
+    let name = if names.admits(&resource.service, name, settings.span_names) { name } else { OTHER };
+    let kind = usize::try_from(sent.kind).ok().and_then(|kind| SpanKind::ALL.get(kind).copied());
+    let kind = kind.unwrap_or(SpanKind::Unspecified);
+    Ok(Body::Span(Span { service: &resource.service, name, kind, seconds, failed: sent.failed, trace }))
+}
+
+impl<'a> Sent<'a> {
+    fn of(message: &'a [u8], settings: &Settings) -> Self {
+        let mut sent = Self::default();
+        for (number, value) in Fields::of(message) {
+            match (number, value) {
+                (1, Value::Bytes(id)) => sent.trace = id,
+                (5, Value::Bytes(name)) => sent.name = text(name),
+                (6, Value::Varint(kind)) => sent.kind = kind,
+                (7, Value::Fixed64(time)) => sent.start = time,
+                (8, Value::Fixed64(time)) => sent.end = time,
+                (9, Value::Bytes(attribute)) => sent.attribute(attribute, settings),
+                (15, Value::Bytes(status)) => {
+                    sent.failed = Fields::of(status).any(|field| field == (3, Value::Varint(2)));
+                }
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    #[inline]
+    fn attribute(&mut self, message: &'a [u8], settings: &Settings) {
+        self.attributes += 1;
+        let attribute = Attribute::of(message);
+        match attribute.key {
+            "error.type" => self.error = attribute.text(),
+            key if key == settings.stage_attribute => self.stage = attribute.text(),
+            key if key == settings.pipeline_attribute => self.pipeline = attribute.text(),
+            key if key == settings.items_attribute => self.items = attribute.number(),
+            _ => {}
+        }
+    }
+}
+
+/// How long it took, in seconds.
+fn duration(start: u64, end: u64) -> Result<f64, FaultKind> {
+    if start == 0 || end == 0 {
+        return Err(FaultKind::MissingField);
+    }
+    if !is_time(start) || !is_time(end) {
+        return Err(FaultKind::BadValue);
+    }
+    let nanos = end.checked_sub(start).ok_or(FaultKind::ClockSkew)?;
+    if nanos > LONGEST { Err(FaultKind::BadValue) } else { Ok(nanos as f64 / 1e9) }
+}
+
+/// The trace that sixteen bytes name.
+pub(super) fn trace(id: &[u8]) -> Option<TraceId> {
+    let id = u128::from_be_bytes(<[u8; 16]>::try_from(id).ok()?);
+    NonZeroU128::new(id).map(TraceId)
+}
