@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::place;
 use super::read::Files;
 use crate::config::{Config, Source};
 use crate::decode::text::jsonl::{Price, Prices};
@@ -53,6 +54,7 @@ fn context(source: &Source, config: &Config) -> Context {
         prices: prices(config),
         device: config.intervals.device.0,
         system: config.intervals.system.0,
+        names: Arc::new(place::names(config.http.hosts.clone())),
     })
 }
 

@@ -11,6 +11,7 @@ use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, o
 pub use crate::source::port::serial::Serial;
 pub use crate::source::replay::Replay;
 pub use crate::source::socket::jsonl::Jsonl;
+pub use crate::source::socket::otlp::Otlp;
 pub use crate::source::socket::statsd::{Framing, Gauges, Statsd};
 
 macro_rules! kinds {
@@ -53,6 +54,8 @@ kinds! {
     "jsonl" => Jsonl(Jsonl),
     /// StatsD and DogStatsD.
     "statsd" => Statsd(Statsd),
+    /// Metrics, traces and logs by OpenTelemetry, over HTTP and gRPC.
+    "otlp" => Otlp(Otlp),
     /// A Prometheus endpoint nearby, asked and passed on.
     "scrape" => Scrape(scrape::Settings),
     /// A folder of files in the text format.

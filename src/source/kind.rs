@@ -26,6 +26,7 @@ use crate::decode::text::mapping::Mapper;
 use crate::document::{Check, Path};
 use crate::event::{Body, Link};
 use crate::listen::Listen;
+use crate::origin::Names;
 use crate::quote::quote;
 use crate::secret::Exposed;
 
@@ -166,6 +167,8 @@ pub struct Context {
     pub device: Duration,
     /// How often the machine is read.
     pub system: Duration,
+    /// The names under which the agent is reached over HTTP.
+    pub names: Arc<Names>,
 }
 
 impl Context {

@@ -178,9 +178,9 @@ impl Feed {
         self.hub.lock().fold(&Event { at, source: self.source, body });
     }
 
-    /// Folds the events that `with` sends, under one lock, and counts them.
-    pub fn batch(&self, at: Timestamp, with: impl FnOnce(&mut dyn FnMut(Body<'_>))) {
-        self.fold(at, 0, 0, with);
+    /// Folds the events that `with` sends, under one lock, and counts them. Says how many counted.
+    pub fn batch(&self, at: Timestamp, with: impl FnOnce(&mut dyn FnMut(Body<'_>))) -> u64 {
+        self.fold(at, 0, 0, with)
     }
 
     /// Decodes `bytes` that came in so many reads, and folds what they mean.
@@ -224,7 +224,13 @@ impl Feed {
         self.fold(at, 0, 0, |out| decoder.end(out));
     }
 
-    fn fold(&self, at: Timestamp, bytes: u64, reads: u64, with: impl FnOnce(&mut dyn FnMut(Body<'_>))) {
+    fn fold(
+        &self,
+        at: Timestamp,
+        bytes: u64,
+        reads: u64,
+        with: impl FnOnce(&mut dyn FnMut(Body<'_>)),
+    ) -> u64 {
         let source = self.source;
         let mut state = self.hub.lock();
         let before = state.accepted();
@@ -256,6 +262,7 @@ impl Feed {
         if events + reads > 0 {
             state.fold(&Event { at, source, body: Body::Received(Received { bytes, reads, events }) });
         }
+        events
     }
 }
 

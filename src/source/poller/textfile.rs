@@ -145,7 +145,9 @@ struct Folder {
 
 impl Folder {
     fn look(&self, feed: &Feed) -> Result<(), String> {
-        let mut fold = |read: &Exposition<'_>| feed.batch(now(), |out| read.emit(out));
+        let mut fold = |read: &Exposition<'_>| {
+            feed.batch(now(), |out| read.emit(out));
+        };
         let outcomes = read_folder(&self.directory, &self.shape, &mut fold)?;
         for outcome in &outcomes {
             emit(outcome, &mut |body| feed.send(body));

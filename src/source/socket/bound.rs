@@ -2,6 +2,7 @@
 //!
 //! It is not read here.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -53,6 +55,8 @@ pub struct Bound {
     said: AtomicU32,
     /// Held by the reader of datagrams: a socket is watched once, so the next reader waits for the last.
     pub(super) reader: tokio::sync::Mutex<()>,
+    /// What its reader knows of its senders, for the next reader.
+    pub(super) known: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Debug)]
@@ -156,6 +160,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         shares: Arc::default(),
         said: AtomicU32::new(0),
         reader: tokio::sync::Mutex::new(()),
+        known: Mutex::default(),
     })
 }
 

@@ -44,8 +44,32 @@ pub(super) async fn serve(
     cut: &CancellationToken,
     tracker: &TaskTracker,
 ) {
+    accept_clients(bound, feed, stop, |stream, place| {
+        let (mut decoder, feed, cut) = (new_decoder(), feed.connection(), cut.clone());
+        tracker.spawn(async move {
+            // However it ended: what was read counts, and what was left over is reported.
+            drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
+            feed.end(now(), decoder.as_mut());
+            drop(place);
+            feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
+        });
+    })
+    .await;
+}
+
+/// Accepts clients until it is cancelled, and then those who had connected. Who serves one says when it ended.
+pub(super) async fn accept_clients(
+    bound: &Bound,
+    feed: &Feed,
+    stop: &CancellationToken,
+    mut client: impl FnMut(Socket, Permit),
+) {
     feed.send(Body::Clients(Clients::default()));
-    let admit = |stream| admit_client(stream, bound, new_decoder, feed, cut, tracker);
+    let mut admit = |stream| {
+        if let Some(place) = admit_client(&stream, bound, feed) {
+            client(stream, place);
+        }
+    };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -69,35 +93,21 @@ pub(super) async fn serve(
     }
 }
 
-/// Hears one more client, if there is room for it.
-fn admit_client(
-    stream: Socket,
-    bound: &Arc<Bound>,
-    new_decoder: &Arc<NewDecoder>,
-    feed: &Feed,
-    cut: &CancellationToken,
-    tracker: &TaskTracker,
-) {
-    let place = match place(&stream, bound) {
-        Ok(place) => place,
+/// The place of one more client, if there is room for it.
+fn admit_client(stream: &Socket, bound: &Bound, feed: &Feed) -> Option<Permit> {
+    match place(stream, bound) {
+        Ok(place) => {
+            feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
+            Some(place)
+        }
         Err(why) => {
-            drop(stream);
             feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
             if bound.may_say(now()) {
                 tracing::warn!(source = feed.name(), listen = bound.listen, "a client was refused: {why}");
             }
-            return;
+            None
         }
-    };
-    feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
-    let (mut decoder, feed, cut) = (new_decoder(), feed.connection(), cut.clone());
-    tracker.spawn(async move {
-        // However it ended: what was read counts, and what was left over is reported.
-        drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
-        feed.end(now(), decoder.as_mut());
-        drop(place);
-        feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
-    });
+    }
 }
 
 /// A place for one more client, or why there is none.

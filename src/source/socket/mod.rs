@@ -7,6 +7,7 @@ mod bound;
 mod client;
 mod datagram;
 pub mod jsonl;
+pub mod otlp;
 mod pace;
 mod place;
 mod shares;

@@ -1,0 +1,107 @@
+//! What takes requests, however they came: within the limits of the source, read and folded.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::clock::now;
+use crate::decode::otlp::{self, Counted, Form, Malformed, Otlp, Request};
+use crate::event::{Body, Fault, FaultKind, Received, Telemetry};
+use crate::listen::Listen;
+use crate::origin::Names;
+use crate::source::Feed;
+use crate::source::socket::Bound;
+
+/// Requests of the largest size that may be held at once.
+const LARGE: usize = 4;
+/// Bytes of a request that is read where it came: what is larger would keep others waiting.
+const SMALL: usize = 32 * 1024;
+
+/// What is known of the senders of a source. It outlives a change of settings: a sum that a program keeps itself must not
+/// count twice.
+#[derive(Debug)]
+pub(super) struct Senders {
+    /// The source whose series they are.
+    source: String,
+    reader: Mutex<Otlp>,
+}
+
+impl Senders {
+    /// What the sockets have of the reader before, or nothing yet.
+    pub(super) fn of(sockets: &[(Listen, Arc<Bound>)], feed: &Feed, settings: otlp::Settings) -> Arc<Self> {
+        let known = sockets.iter().find_map(|(_, bound)| {
+            let known = bound.known.lock().clone()?.downcast::<Self>().ok()?;
+            (known.source == feed.name()).then_some(known)
+        });
+        let senders = known.unwrap_or_else(|| {
+            // Its series are there, but nobody knows what senders said: what they count from now on counts.
+            let counted = [("source", feed.name())];
+            let before = feed.hub.lock().registry.value("neural_source_events", &counted);
+            let since = if before.is_some_and(|events| events > 0.0) { now().wall } else { 0 };
+            Arc::new(Self { source: feed.name().to_owned(), reader: Mutex::new(Otlp::since(since)) })
+        });
+        senders.reader.lock().set_settings(settings);
+        for (_, bound) in sockets {
+            *bound.known.lock() = Some(senders.clone());
+        }
+        senders
+    }
+}
+
+/// What takes requests.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub feed: Feed,
+    senders: Arc<Senders>,
+    /// Bytes of the largest request.
+    pub body_limit: usize,
+    /// Bytes of all that are held.
+    pub budget: Arc<Semaphore>,
+    pub names: Arc<Names>,
+}
+
+impl Receiver {
+    pub(super) fn new(feed: Feed, senders: Arc<Senders>, body_limit: usize, names: Arc<Names>) -> Self {
+        let budget = Arc::new(Semaphore::new(LARGE * body_limit));
+        Self { feed, senders, body_limit, budget, names }
+    }
+
+    /// Reads a request that came in so many bytes, and folds it.
+    ///
+    /// # Errors
+    /// It is malformed: nothing of it counted.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        signal: Telemetry,
+        form: Form,
+        body: Vec<u8>,
+        bytes: u64,
+    ) -> Result<Counted, Malformed> {
+        if body.len() <= SMALL {
+            return self.read(signal, form, &body, bytes);
+        }
+        let this = self.clone();
+        let read = tokio::task::spawn_blocking(move || this.read(signal, form, &body, bytes));
+        // It ends with the runtime alone.
+        read.await
+            .unwrap_or_else(|_| Err(Malformed { kind: FaultKind::Cut, why: "the agent ends".to_owned() }))
+    }
+
+    fn read(&self, signal: Telemetry, form: Form, body: &[u8], bytes: u64) -> Result<Counted, Malformed> {
+        let read = Request::parse(signal, form, body).map(|request| {
+            let at = now();
+            self.senders.reader.lock().read(&request, at, &mut |with| self.feed.batch(at, |out| with(out)))
+        });
+        self.feed.send(Body::Received(Received { bytes, reads: 1, events: 0 }));
+        if let Err(malformed) = &read {
+            self.refuse(malformed.kind, bytes);
+        }
+        read
+    }
+
+    /// Counts a request of which nothing counts.
+    pub(super) fn refuse(&self, kind: FaultKind, bytes: u64) {
+        self.feed.send(Body::Fault(Fault { kind, bytes }));
+    }
+}
