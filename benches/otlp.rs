@@ -53,7 +53,7 @@ fn span(number: u64, attributes: u64) -> Vec<u8> {
     for at in 0..attributes {
         attribute(9, &format!("http.attribute.{at}"), &format!("value {at}"), &mut span);
     }
-    field(15, if number % 50 == 0 { &[0x18, 2] } else { &[] }, &mut span);
+    field(15, if number.is_multiple_of(50) { &[0x18, 2] } else { &[] }, &mut span);
     span
 }
 

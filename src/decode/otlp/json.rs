@@ -388,7 +388,7 @@ mod tests {
             match span(fields) {
                 Ok(_) => assert_eq!(why, "", "{fields}"),
                 Err(said) => {
-                    assert!(!why.is_empty() && said.contains(why) && said.contains("line 1"), "{said}")
+                    assert!(!why.is_empty() && said.contains(why) && said.contains("line 1"), "{said}");
                 }
             }
         }

@@ -30,6 +30,9 @@ use crate::event::{Body, Export, Fault, FaultKind, Telemetry, Timestamp};
 /// Spans and records that are folded under one lock.
 const BATCH: usize = 256;
 
+/// A span or a record that was read, and its bytes.
+type Item<'a> = (Result<Body<'a>, FaultKind>, &'a [u8]);
+
 /// What of a request becomes labels and stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -223,7 +226,7 @@ impl Otlp {
         fold: &mut Fold<'_>,
     ) {
         let Self { settings, names, .. } = self;
-        let mut batch: [Option<(Result<Body<'_>, FaultKind>, &[u8])>; BATCH] = [None; BATCH];
+        let mut batch: [Option<Item<'_>>; BATCH] = [None; BATCH];
         let mut items = messages(parent, 2).flat_map(|scope| messages(scope, 2));
         loop {
             let mut read = 0;

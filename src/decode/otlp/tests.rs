@@ -117,7 +117,7 @@ fn one(number: u32, holds: Holds, dice: &mut Dice, depth: u32) -> (Vec<u8>, Stri
         }
         Holds::Integer => {
             tagged(0, &varint(small));
-            if small % 2 == 0 { small.to_string() } else { format!("\"{small}\"") }
+            if small.is_multiple_of(2) { small.to_string() } else { format!("\"{small}\"") }
         }
         Holds::Signed => {
             let value = i64::try_from(small).unwrap() - 3;

@@ -54,10 +54,10 @@ pub(super) async fn serve(
         tasks.spawn(async move {
             match open(stream) {
                 Ok((Opened::Tcp(stream), active)) => {
-                    connection(stream, &active, true, &receiver, &cut, inner).await
+                    connection(stream, &active, true, &receiver, &cut, inner).await;
                 }
                 Ok((Opened::Unix(stream), active)) => {
-                    connection(stream, &active, false, &receiver, &cut, inner).await
+                    connection(stream, &active, false, &receiver, &cut, inner).await;
                 }
                 // It broke off before it was looked at.
                 Err(_) => {}
