@@ -178,17 +178,59 @@ fn left_out(alerts: &Alerts) -> String {
     text
 }
 
-/// The whole tree: what is ours, under a root that notifies nobody.
+/// The whole tree: what is ours, and the alerts of `alerts.rule_files`, under a root that notifies nobody.
 #[must_use]
 pub fn routing(alerts: &Alerts) -> Routing {
     let mut routing = branch(alerts);
+    let own = (!alerts.rule_files.is_empty()).then(|| own_rules(alerts));
     routing.route = Route {
         receiver: "nobody".to_owned(),
         group_by: Some(vec!["alertname".to_owned()]),
-        routes: vec![routing.route],
+        routes: [routing.route].into_iter().chain(own).collect(),
         ..Route::default()
     };
     routing
+}
+
+/// The route of alerts that have other names than ours: by their priority, and without one by the severity that is usual elsewhere.
+fn own_rules(alerts: &Alerts) -> Route {
+    let of = |priority: Priority, matcher: Matcher| Route {
+        matchers: vec![matcher],
+        ..route(alerts, List::Receivers, priority)
+    };
+    let by_priority =
+        Priority::ALL.map(|priority| of(priority, Matcher::new("priority", Equal, priority.as_str())));
+    let by_severity = [
+        of(Priority::P0, Matcher::new("severity", Equal, "critical")),
+        of(Priority::P3, Matcher::new("severity", Equal, "info")),
+    ];
+    Route {
+        matchers: vec![Matcher::new("alertname", MatchesNot, "Neural.+")],
+        group_by: Some(group_by()),
+        routes: by_priority.into_iter().chain(by_severity).collect(),
+        ..route(alerts, List::Receivers, Priority::P2)
+    }
+}
+
+/// The labels of which alerts of one notification have the same values.
+fn group_by() -> Vec<String> {
+    ["alertname", "job", "instance", "device", "pipeline", "service"].map(str::to_owned).into()
+}
+
+/// Who of a list hears of a priority, and when.
+fn route(alerts: &Alerts, list: List, priority: Priority) -> Route {
+    let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
+    let (wait, interval, repeat) = waits(priority);
+    let own = alerts.repeat.iter().find(|(of, _)| of.is(priority));
+    let repeat = own.map_or(repeat, |(_, span)| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX).max(1));
+    Route {
+        receiver: receiver(list, priority),
+        group_wait: Some(Time(wait)),
+        group_interval: Some(Time(interval)),
+        repeat_interval: Some(Time(repeat)),
+        mute_time_intervals: if quiet { vec![QUIET.to_owned()] } else { Vec::new() },
+        ..Route::default()
+    }
 }
 
 /// A file of its own: what is ours, and a root that tells nobody.
@@ -221,9 +263,15 @@ fn fragment(alerts: &Alerts) -> Config {
 pub const WATCHDOG: &str = "neural-watchdog";
 /// The receiver that is nobody.
 const NOBODY: &str = "neural-nobody";
-/// Group wait, group interval and repeat interval of each priority, in seconds.
-const WAITS: [(u32, u32, u32); 4] =
-    [(5, 60, 3600), (15, 300, 4 * 3600), (60, 300, 12 * 3600), (300, 3600, 24 * 3600)];
+/// Group wait, group interval and repeat interval of a priority, in seconds.
+fn waits(of: Priority) -> (u32, u32, u32) {
+    match of {
+        Priority::P0 => (5, 60, 3600),
+        Priority::P1 => (15, 300, 4 * 3600),
+        Priority::P2 => (60, 300, 12 * 3600),
+        Priority::P3 => (300, 3600, 24 * 3600),
+    }
+}
 
 /// The alert of which those hear who come next.
 const ESCALATED: &str = "NeuralIncidentEscalated";
@@ -247,32 +295,18 @@ fn branch(alerts: &Alerts) -> Routing {
     }];
     let first = (!alerts.escalations.is_empty()).then_some(List::Escalations);
     let lists = first.into_iter().chain([List::Receivers]);
-    let all =
-        lists.flat_map(|list| Priority::ALL.into_iter().zip(WAITS).map(move |(of, times)| (list, of, times)));
-    for (list, priority, (wait, interval, repeat)) in all {
-        let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
-        let own = alerts.repeat.iter().find(|(of, _)| of.is(priority));
-        let repeat =
-            own.map_or(repeat, |(_, span)| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX).max(1));
+    for (list, priority) in lists.flat_map(|list| Priority::ALL.map(|priority| (list, priority))) {
         let escalated = (list == List::Escalations).then(|| Matcher::new("alertname", Equal, ESCALATED));
         let priority_is = Matcher::new("priority", Equal, priority.as_str());
-        routes.push(Route {
-            receiver: receiver(list, priority),
-            matchers: escalated.into_iter().chain([priority_is]).collect(),
-            group_wait: Some(Time(wait)),
-            group_interval: Some(Time(interval)),
-            repeat_interval: Some(Time(repeat)),
-            mute_time_intervals: if quiet { vec![QUIET.to_owned()] } else { Vec::new() },
-            ..Route::default()
-        });
+        let matchers = escalated.into_iter().chain([priority_is]).collect();
+        routes.push(Route { matchers, ..route(alerts, list, priority) });
     }
-    let group_by = ["alertname", "job", "instance", "device", "pipeline", "service"];
     Routing {
         route: Route {
             // NeuralMaintenance has no priority and stays here.
             receiver: NOBODY.to_owned(),
             matchers: vec![ours()],
-            group_by: Some(group_by.map(str::to_owned).into()),
+            group_by: Some(group_by()),
             routes,
             ..Route::default()
         },

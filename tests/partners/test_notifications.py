@@ -310,6 +310,24 @@ def test_maintenance_is_one_command_with_and_without_alertmanager(agents, played
         pair.server.stop()
 
 
+def test_alerts_of_other_names_reach_the_receivers(agents, played, levels, tmp_path):
+    """Those of `alerts.rule_files`: by their priority, and without one by the severity that is usual elsewhere."""
+    rule = lambda name, **labels: {"alert": name, "expr": "level > 5", "labels": labels, "annotations": {"summary": name}}
+    file = tmp_path / "own.yml"
+    file.write_text(json.dumps({"groups": [{"name": "own", "interval": "1s", "rules": [
+        rule("RoomHot", severity="critical"), rule("RoomDark", priority="P0", severity="info"), rule("RoomOpen", team="lab")]}]}))
+    pair = Pair(agents, played, levels, tmp_path, rule_files=[str(file)])
+    try:
+        pair.start()
+        levels.set(a=9)
+        names = lambda played: {body["groupLabels"]["alertname"]: body["receiver"] for _, _, body in played.got}
+        pair.both(lambda played: len(names(played)) == 3, 100, "all three")
+        assert names(pair.own) == names(pair.theirs) == {"RoomHot": "neural-p0", "RoomDark": "neural-p0", "RoomOpen": "neural-p2"}
+        pair.same("a")
+    finally:
+        pair.server.stop()
+
+
 def test_a_receiver_that_is_away_gets_everything_once_and_with_its_true_times(agent, played, levels, tmp_path):
     """Two hundred alerts in a hundred groups, while the receiver refuses; the agent is killed twice meanwhile."""
     own, _ = played
