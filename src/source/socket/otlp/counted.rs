@@ -15,12 +15,12 @@ fn at(second: u64) -> Timestamp {
 }
 
 /// A hub, and a reader of what is sent.
-struct Told {
+struct Counting {
     hub: Arc<Hub>,
     otlp: Otlp,
 }
 
-impl Told {
+impl Counting {
     fn new(settings: Settings) -> Self {
         let hub = Arc::new(Hub::default());
         hub.add_source("otlp");
@@ -85,16 +85,16 @@ fn span(name: &str, milliseconds: u64, rest: &str) -> String {
 
 #[test]
 fn spans_are_requests_errors_and_durations() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let trace = ",\"traceId\":\"5b8efff798038103d269b633813fc60c\"";
-    let counted = told.spans(
+    let counted = source.spans(
         &[span("GET /", 20, ""), span("GET /", 30, ",\"status\":{\"code\":2}"), span("GET /", 300, trace)]
             .join(","),
     );
     assert_eq!((counted.items, counted.accepted, counted.rejected()), (3, 3, 0));
     let labels = "service=\"s\",span=\"GET /\",kind=\"server\"";
-    assert_eq!(told.number("neural_span_failures", labels), Some(1.0));
-    let lines = told.lines("neural_span_duration_seconds");
+    assert_eq!(source.number("neural_span_failures", labels), Some(1.0));
+    let lines = source.lines("neural_span_duration_seconds");
     assert!(lines.contains(&format!("neural_span_duration_seconds_count{{{labels}}} 3")), "{lines:?}");
     assert!(lines.contains(&format!("neural_span_duration_seconds_sum{{{labels}}} 0.35")), "{lines:?}");
     let marked = format!(
@@ -102,13 +102,13 @@ fn spans_are_requests_errors_and_durations() {
     );
     assert!(lines.iter().any(|line| line.starts_with(&marked)), "{lines:?}");
     // The newest span ended 0.7 s before it came.
-    let lag = told.number("neural_otlp_clock_lag_seconds", "service=\"s\",signal=\"traces\"").unwrap();
+    let lag = source.number("neural_otlp_clock_lag_seconds", "service=\"s\",signal=\"traces\"").unwrap();
     assert!((lag - 0.7).abs() < 1e-6, "{lag}");
 }
 
 #[test]
 fn spans_of_stages_are_runs_of_them() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let stage = |more: &str| format!(",\"attributes\":[{}{more}]", text_attribute("neural.stage", "filter"));
     let pipeline = format!(",{}", text_attribute("neural.pipeline", "decoder"));
     let items = ",{\"key\":\"neural.items\",\"value\":{\"intValue\":\"250\"}}";
@@ -116,7 +116,7 @@ fn spans_of_stages_are_runs_of_them() {
         ",\"status\":{{\"code\":2}}{}",
         stage(&format!("{pipeline},{}", text_attribute("error.type", "timeout")))
     );
-    let counted = told.spans(
+    let counted = source.spans(
         &[
             span("a", 20, &stage(&format!("{pipeline}{items}"))),
             span("b", 30, &failed),
@@ -126,17 +126,17 @@ fn spans_of_stages_are_runs_of_them() {
     );
     assert_eq!((counted.items, counted.accepted), (3, 3));
     let decoder = "pipeline=\"decoder\",stage=\"filter\"";
-    assert_eq!(told.number("neural_stage_failures", decoder), Some(1.0));
-    assert_eq!(told.number("neural_stage_items", decoder), Some(250.0));
-    assert_eq!(told.number("neural_stage_errors", &format!("{decoder},error=\"timeout\"")), Some(1.0));
+    assert_eq!(source.number("neural_stage_failures", decoder), Some(1.0));
+    assert_eq!(source.number("neural_stage_items", decoder), Some(250.0));
+    assert_eq!(source.number("neural_stage_errors", &format!("{decoder},error=\"timeout\"")), Some(1.0));
     // Without a pipeline it is the service's.
-    assert_eq!(told.number("neural_stage_failures", "pipeline=\"s\",stage=\"filter\""), Some(0.0));
-    assert_eq!(told.lines("neural_span_duration"), Vec::<String>::new());
+    assert_eq!(source.number("neural_stage_failures", "pipeline=\"s\",stage=\"filter\""), Some(0.0));
+    assert_eq!(source.lines("neural_span_duration"), Vec::<String>::new());
 }
 
 #[test]
 fn what_makes_no_sense_is_a_fault_and_costs_nothing_else() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let times = |start: u64, end: u64| {
         format!("{{\"name\":\"a\",\"startTimeUnixNano\":\"{start}\",\"endTimeUnixNano\":\"{end}\"}}")
     };
@@ -153,20 +153,20 @@ fn what_makes_no_sense_is_a_fault_and_costs_nothing_else() {
         // A clock that began in 1970 measures time as any other does.
         times(SECOND, 2 * SECOND),
     ];
-    let counted = told.spans(&spans.join(","));
+    let counted = source.spans(&spans.join(","));
     assert_eq!((counted.items, counted.accepted, counted.rejected()), (8, 1, 7));
     for (reason, count) in [("clock_skew", 1.0), ("missing_field", 2.0), ("bad_value", 3.0), ("limit", 1.0)] {
         let labels = format!("source=\"otlp\",reason=\"{reason}\"");
-        assert_eq!(told.number("neural_source_errors", &labels), Some(count), "{reason}");
+        assert_eq!(source.number("neural_source_errors", &labels), Some(count), "{reason}");
     }
 }
 
 #[test]
 fn names_that_are_made_up_are_one() {
-    let mut told = Told::new(Settings { span_names: 3, ..Settings::default() });
+    let mut source = Counting::new(Settings { span_names: 3, ..Settings::default() });
     let spans: Vec<String> = (0..10).map(|id| span(&format!("GET /{id}"), 1, "")).collect();
-    assert_eq!(told.spans(&spans.join(",")).accepted, 10);
-    let counts = told.lines("neural_span_duration_seconds_count");
+    assert_eq!(source.spans(&spans.join(",")).accepted, 10);
+    let counts = source.lines("neural_span_duration_seconds_count");
     assert_eq!(counts.len(), 4, "{counts:?}");
     assert!(
         counts.iter().any(|line| line.contains("span=\"_other\"") && line.ends_with("} 7")),
@@ -176,15 +176,15 @@ fn names_that_are_made_up_are_one() {
 
 #[test]
 fn records_are_counted_by_severity_and_service() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let records = "{\"severityNumber\":17,\"body\":{\"stringValue\":\"secret\"}},{\"severityNumber\":17},{\"severityText\":\"WARN\"}";
     let text = format!("{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{records}]}}]}}]}}");
-    assert_eq!(told.send(Telemetry::Logs, 1, &text).accepted, 3);
+    assert_eq!(source.send(Telemetry::Logs, 1, &text).accepted, 3);
     let count = |severity| {
-        told.number("neural_log_records", &format!("service=\"unknown_service\",severity=\"{severity}\""))
+        source.number("neural_log_records", &format!("service=\"unknown_service\",severity=\"{severity}\""))
     };
     assert_eq!((count("error"), count("warn"), count("info")), (Some(2.0), Some(1.0), None));
-    assert!(told.lines("").iter().all(|line| !line.contains("secret")));
+    assert!(source.lines("").iter().all(|line| !line.contains("secret")));
 }
 
 /// A sum with one point.
@@ -200,43 +200,46 @@ fn sum(name: &str, temporality: u8, start: u64, time: u64, value: &str) -> Strin
 
 #[test]
 fn sums_add_up_in_both_temporalities() {
-    let mut told = Told::new(Settings::default());
-    let read = |told: &Told, family| told.number(family, "disk_name=\"a\",service=\"s\"");
+    let mut source = Counting::new(Settings::default());
+    let read = |source: &Counting, family| source.number(family, "disk_name=\"a\",service=\"s\"");
     for time in 1..=3 {
-        told.metric(time, &sum("disk.delta", 1, time - 1, time, "\"asInt\":\"5\""));
+        source.metric(time, &sum("disk.delta", 1, time - 1, time, "\"asInt\":\"5\""));
     }
-    assert_eq!(read(&told, "disk_delta_bytes"), Some(15.0));
-    told.metric(1, &sum("disk.io", 2, 0, 1, "\"asDouble\":5.5"));
-    told.metric(2, &sum("disk.io", 2, 0, 2, "\"asDouble\":7.5"));
-    assert_eq!(read(&told, "disk_io_bytes"), Some(7.5));
+    assert_eq!(read(&source, "disk_delta_bytes"), Some(15.0));
+    source.metric(1, &sum("disk.io", 2, 0, 1, "\"asDouble\":5.5"));
+    source.metric(2, &sum("disk.io", 2, 0, 2, "\"asDouble\":7.5"));
+    assert_eq!(read(&source, "disk_io_bytes"), Some(7.5));
     // The process starts again, and another one runs beside it.
-    told.metric(3, &sum("disk.io", 2, 2, 3, "\"asDouble\":9"));
-    told.metric(4, &sum("disk.io", 2, 1, 4, "\"asDouble\":1"));
-    assert_eq!(read(&told, "disk_io_bytes"), Some(17.5));
-    told.metric(5, &sum("disk.io", 2, 2, 5, "\"asDouble\":10"));
-    assert_eq!(read(&told, "disk_io_bytes"), Some(18.5));
-    let late = told.metric(6, &sum("disk.io", 2, 2, 4, "\"asDouble\":9.5"));
+    source.metric(3, &sum("disk.io", 2, 2, 3, "\"asDouble\":9"));
+    source.metric(4, &sum("disk.io", 2, 1, 4, "\"asDouble\":1"));
+    assert_eq!(read(&source, "disk_io_bytes"), Some(17.5));
+    source.metric(5, &sum("disk.io", 2, 2, 5, "\"asDouble\":10"));
+    assert_eq!(read(&source, "disk_io_bytes"), Some(18.5));
+    let late = source.metric(6, &sum("disk.io", 2, 2, 4, "\"asDouble\":9.5"));
     assert_eq!((late.rejected(), late.reason), (1, Some(FaultKind::ClockSkew)));
     for (value, reason) in [
         ("\"asDouble\":\"NaN\"", FaultKind::NotFinite),
         ("\"asInt\":-1", FaultKind::Negative),
         ("\"flags\":0", FaultKind::MissingField),
     ] {
-        assert_eq!(told.metric(7, &sum("disk.io", 2, 2, 7, value)).reason, Some(reason), "{value}");
+        assert_eq!(source.metric(7, &sum("disk.io", 2, 2, 7, value)).reason, Some(reason), "{value}");
     }
-    assert_eq!(told.metric(7, &sum("disk.io", 0, 2, 7, "\"asInt\":1")).reason, Some(FaultKind::MissingField));
-    let silent = told.metric(7, &sum("disk.io", 2, 2, 7, "\"flags\":1"));
+    assert_eq!(
+        source.metric(7, &sum("disk.io", 0, 2, 7, "\"asInt\":1")).reason,
+        Some(FaultKind::MissingField)
+    );
+    let silent = source.metric(7, &sum("disk.io", 2, 2, 7, "\"flags\":1"));
     assert_eq!((silent.silent, silent.rejected()), (1, 0));
-    assert_eq!(read(&told, "disk_io_bytes"), Some(18.5));
-    assert_eq!(told.lines("# TYPE disk_io"), ["# TYPE disk_io_bytes counter"]);
-    assert_eq!(told.lines("# UNIT disk_io"), ["# UNIT disk_io_bytes bytes"]);
+    assert_eq!(read(&source, "disk_io_bytes"), Some(18.5));
+    assert_eq!(source.lines("# TYPE disk_io"), ["# TYPE disk_io_bytes counter"]);
+    assert_eq!(source.lines("# UNIT disk_io"), ["# UNIT disk_io_bytes bytes"]);
 }
 
 #[test]
 fn gauges_are_of_one_sender_at_a_time() {
-    let mut told =
-        Told::new(Settings { resource_attributes: vec!["zone".to_owned()], ..Settings::default() });
-    let send = |told: &mut Told, instance: &str, zone: &str, value: u32| {
+    let mut source =
+        Counting::new(Settings { resource_attributes: vec!["zone".to_owned()], ..Settings::default() });
+    let send = |source: &mut Counting, instance: &str, zone: &str, value: u32| {
         let resource = [
             text_attribute("service.name", "s"),
             text_attribute("service.instance.id", instance),
@@ -246,35 +249,35 @@ fn gauges_are_of_one_sender_at_a_time() {
             "{{\"resourceMetrics\":[{{\"resource\":{{\"attributes\":[{}]}},\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"load\",\"unit\":\"1\",\"gauge\":{{\"dataPoints\":[{{\"asInt\":{value}}}]}}}}]}}]}}]}}",
             resource.join(",")
         );
-        told.send(Telemetry::Metrics, 1, &text)
+        source.send(Telemetry::Metrics, 1, &text)
     };
-    assert_eq!(send(&mut told, "1", "a", 7).rejected(), 0);
-    let other = send(&mut told, "2", "a", 8);
+    assert_eq!(send(&mut source, "1", "a", 7).rejected(), 0);
+    let other = send(&mut source, "2", "a", 8);
     assert_eq!((other.rejected(), other.reason), (1, Some(FaultKind::Conflict)));
-    assert_eq!(send(&mut told, "2", "b", 9).rejected(), 0, "another series");
-    assert_eq!(told.number("load_ratio", "service=\"s\",zone=\"a\""), Some(7.0));
-    assert_eq!(told.number("load_ratio", "service=\"s\",zone=\"b\""), Some(9.0));
+    assert_eq!(send(&mut source, "2", "b", 9).rejected(), 0, "another series");
+    assert_eq!(source.number("load_ratio", "service=\"s\",zone=\"a\""), Some(7.0));
+    assert_eq!(source.number("load_ratio", "service=\"s\",zone=\"b\""), Some(9.0));
 }
 
 #[test]
 fn up_and_down_is_a_gauge() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let mut queue = |temporality: u8, value: i64| {
-        told.metric(1, &format!("{{\"name\":\"queue{temporality}\",\"sum\":{{\"aggregationTemporality\":{temporality},\"dataPoints\":[{{\"asInt\":{value}}}]}}}}"));
+        source.metric(1, &format!("{{\"name\":\"queue{temporality}\",\"sum\":{{\"aggregationTemporality\":{temporality},\"dataPoints\":[{{\"asInt\":{value}}}]}}}}"));
     };
     for value in [5, -2] {
         queue(1, value);
         queue(2, value);
     }
     assert_eq!(
-        (told.number("queue1", "service=\"s\""), told.number("queue2", "service=\"s\"")),
+        (source.number("queue1", "service=\"s\""), source.number("queue2", "service=\"s\"")),
         (Some(3.0), Some(-2.0))
     );
 }
 
 #[test]
 fn histograms_grow_bucket_by_bucket() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let histogram = |temporality: u8, time: u64, counts: [u64; 3], sum: f64, bounds: &str| {
         let exemplar =
             "{\"asDouble\":0.7,\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"timeUnixNano\":\"1\"}";
@@ -290,32 +293,34 @@ fn histograms_grow_bucket_by_bucket() {
         )
     };
     for (time, counts, sum) in [(1, [1, 2, 0], 1.5), (2, [2, 2, 3], 41.5)] {
-        assert_eq!(told.metric(time, &histogram(1, time, counts, sum, "0.5,1")).rejected(), 0);
-        assert_eq!(told.metric(time, &histogram(2, time, counts, sum, "0.5,1")).rejected(), 0);
+        assert_eq!(source.metric(time, &histogram(1, time, counts, sum, "0.5,1")).rejected(), 0);
+        assert_eq!(source.metric(time, &histogram(2, time, counts, sum, "0.5,1")).rejected(), 0);
     }
-    let read = |told: &Told, name: &str| -> Vec<String> {
-        told.lines(name)
+    let read = |source: &Counting, name: &str| -> Vec<String> {
+        source
+            .lines(name)
             .iter()
             .map(|line| line.split_once("} ").unwrap().1.split(' ').next().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(read(&told, "wait1_seconds_"), ["3", "7", "10", "43.0", "10"]);
-    assert_eq!(read(&told, "wait2_seconds_"), ["2", "4", "7", "41.5", "7"]);
+    assert_eq!(read(&source, "wait1_seconds_"), ["3", "7", "10", "43.0", "10"]);
+    assert_eq!(read(&source, "wait2_seconds_"), ["2", "4", "7", "41.5", "7"]);
     assert!(
-        told.lines("wait1_seconds_bucket")
+        source
+            .lines("wait1_seconds_bucket")
             .iter()
             .any(|line| line.contains("le=\"1.0\"") && line.contains("trace_id"))
     );
-    let other = told.metric(3, &histogram(1, 3, [1, 1, 1], 1.0, "0.5,2"));
+    let other = source.metric(3, &histogram(1, 3, [1, 1, 1], 1.0, "0.5,2"));
     assert_eq!(other.rejected(), 1, "other bounds are another histogram");
-    let crooked = told.metric(3, &histogram(1, 3, [1, 1, 1], 1.0, "0.5"));
+    let crooked = source.metric(3, &histogram(1, 3, [1, 1, 1], 1.0, "0.5"));
     assert_eq!(crooked.reason, Some(FaultKind::BadValue));
-    assert_eq!(read(&told, "wait1_seconds_"), ["3", "7", "10", "43.0", "10"]);
+    assert_eq!(read(&source, "wait1_seconds_"), ["3", "7", "10", "43.0", "10"]);
 }
 
 #[test]
 fn exponential_histograms_keep_their_counts_when_the_scale_falls() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let mut send = |time: u64, scale: i32, offset: i32, counts: &str, zeros: u32, sum: f64| {
         let metric = format!(
             "{{\"name\":\"e\",\"unit\":\"s\",\"exponentialHistogram\":{{\"aggregationTemporality\":2,\"dataPoints\":[{{\"startTimeUnixNano\":\"{}\",\"timeUnixNano\":\"{}\",\"sum\":{sum},\
@@ -323,13 +328,13 @@ fn exponential_histograms_keep_their_counts_when_the_scale_falls() {
             NOW * SECOND,
             (NOW + time) * SECOND
         );
-        told.metric(time, &metric)
+        source.metric(time, &metric)
     };
     // Scale 1: above 1 up to 1.41, and so on up to 4.
     assert_eq!(send(1, 1, 0, "1,2,3,4", 1, 20.0).rejected(), 0);
     // Scale 0: above 1 up to 2, up to 4, up to 8.
     assert_eq!(send(2, 0, 0, "3,8,1", 1, 30.0).rejected(), 0);
-    let lines = told.lines("e_seconds");
+    let lines = source.lines("e_seconds");
     let read = |bound: &str| {
         lines
             .iter()
@@ -349,9 +354,9 @@ fn exponential_histograms_keep_their_counts_when_the_scale_falls() {
 
 #[test]
 fn summaries_read_as_they_were_sent() {
-    let mut told = Told::new(Settings::default());
+    let mut source = Counting::new(Settings::default());
     let mut send = |quantiles: &str| {
-        told.metric(1, &format!("{{\"name\":\"old\",\"summary\":{{\"dataPoints\":[{{\"count\":4,\"sum\":8,\"quantileValues\":[{quantiles}]}}]}}}}"))
+        source.metric(1, &format!("{{\"name\":\"old\",\"summary\":{{\"dataPoints\":[{{\"count\":4,\"sum\":8,\"quantileValues\":[{quantiles}]}}]}}}}"))
     };
     assert_eq!(send("{\"quantile\":0.9,\"value\":3},{\"quantile\":0.5,\"value\":2}").rejected(), 0);
     for wrong in
@@ -359,7 +364,7 @@ fn summaries_read_as_they_were_sent() {
     {
         assert_eq!(send(wrong).reason, Some(FaultKind::BadValue), "{wrong}");
     }
-    let lines = told.lines("old");
+    let lines = source.lines("old");
     for line in
         ["old{quantile=\"0.5\",service=\"s\"} 2", "old_count{service=\"s\"} 4", "old_sum{service=\"s\"} 8.0"]
     {
@@ -374,7 +379,7 @@ fn labels_are_translated_and_never_lost() {
         scope_attributes: vec!["name".to_owned(), "my.scope".to_owned()],
         ..Settings::default()
     };
-    let mut told = Told::new(settings);
+    let mut source = Counting::new(settings);
     let attributes = [
         text_attribute("a.b", "2"),
         text_attribute("a_b", "1"),
@@ -390,9 +395,9 @@ fn labels_are_translated_and_never_lost() {
         text_attribute("my.scope", "z"),
         attributes.join(",")
     );
-    assert_eq!(told.send(Telemetry::Metrics, 1, &text).rejected(), 0);
+    assert_eq!(source.send(Telemetry::Metrics, 1, &text).rejected(), 0);
     assert_eq!(
-        told.lines("g{"),
+        source.lines("g{"),
         [
             "g{a_b=\"2;1\",exported_service=\"own\",key__x=\"3\",otel_scope_my_scope=\"z\",otel_scope_name=\"lib\",\
           service=\"lab/s\",service_instance_id=\"i\"} 1"
@@ -402,8 +407,9 @@ fn labels_are_translated_and_never_lost() {
 
 #[test]
 fn a_metric_that_is_the_agents_own_is_not_taken() {
-    let mut told = Told::new(Settings::default());
-    let sent = told.metric(1, "{\"name\":\"neural_log_records\",\"gauge\":{\"dataPoints\":[{\"asInt\":1}]}}");
+    let mut source = Counting::new(Settings::default());
+    let sent =
+        source.metric(1, "{\"name\":\"neural_log_records\",\"gauge\":{\"dataPoints\":[{\"asInt\":1}]}}");
     assert_eq!((sent.items, sent.rejected(), sent.reason), (1, 1, None));
-    assert_eq!(told.number("neural_source_errors", "source=\"otlp\",reason=\"conflict\""), Some(1.0));
+    assert_eq!(source.number("neural_source_errors", "source=\"otlp\",reason=\"conflict\""), Some(1.0));
 }
