@@ -56,6 +56,20 @@ def test_a_locked_database_is_waited_for(grafana, tmp_path):
     assert push("apply").code == 0
 
 
+def test_writers_of_contact_points_that_cross_try_again(grafana, tmp_path):
+    """Contact points, quiet hours and policies are one object, which two writers find changed under their hands."""
+    points, tree = tmp_path / "points.json", tmp_path / "tree.json"
+    points.write_text(json.dumps([{"name": name, "type": "webhook", "settings": {"url": "http://127.0.0.1:9/"}} for name in ("lab", "night")]))
+    tree.write_text(json.dumps({"receiver": "lab", "routes": [{"receiver": "night", "mute_time_intervals": ["neural-quiet"]}]}))
+    push = provision(tmp_path, grafana, alerts="grafana", datasource={"url": "http://p:9090"}, contact_points_file=str(points), policies_file=str(tree))
+    push.files.rules("device", rules("DeviceDown"))
+    push.files.write(TIMINGS, NIGHT)
+    grafana.crossed = 2
+    done = push("apply")
+    assert done.code == 0 and len(grafana.points) == 2 and grafana.policies["receiver"] == "lab", done.text
+    assert push("plan").code == 0 and push("destroy").code == 0 and (grafana.points, grafana.timings) == ([], {})
+
+
 def test_a_database_that_stays_locked_is_given_up(current, tmp_path):
     push = provision(tmp_path, current)
     assert push("apply").code == 0
