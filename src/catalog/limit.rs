@@ -73,6 +73,8 @@ limits! {
         "Bad channels of a device up to which each channel has an alert of its own";
     CHANNEL_BAD = "channel_bad", 0.5, Ratio, Above,
         "Share of ten minutes for which a channel may be bad";
+    CHANNEL_BAD_FAIR = "channel_bad_fair", 0.1, Ratio, Above,
+        "Share of a time for which a channel may be bad and still be called good";
     CHANNEL_QUALITY = "channel_quality", 0.5, Ratio, Below,
         "Score below which a channel is bad";
     CHANNEL_QUALITY_GOOD = "channel_quality_good", 0.75, Ratio, Below,

@@ -319,6 +319,7 @@ fn rank(reason: &str) -> usize {
 fn number(bound: Bound, limits: &Limits) -> f64 {
     match bound {
         Bound::Limit(limit) => limits.of(limit),
+        Bound::Rest(limit) => 1.0 - limits.of(limit),
         Bound::Over(number) | Bound::Under(number) => number,
     }
 }

@@ -460,7 +460,7 @@ fn cells_lead_down_and_panels_keep_what_was_chosen() {
     for panel in panels(board("system")) {
         assert!(!ways_down(panel).iter().any(|(_, url)| url.contains("var-device")), "{}", panel["title"]);
     }
-    let link = panel("overview", "Packets lost")["links"][0]["url"].as_str().unwrap().to_owned();
+    let link = panel("overview", "Worst packet loss")["links"][0]["url"].as_str().unwrap().to_owned();
     assert!(link.starts_with("/d/neural-devices?") && link.contains("&${device:queryparam}"), "{link}");
 }
 
@@ -506,10 +506,12 @@ fn no_metric_is_left_out_and_no_view_is_lost() {
 fn a_changed_limit_changes_the_colours() {
     use neural_exporter::catalog::limit::Limits;
     for (limit, number, key, title) in [
-        ("device_loss", 0.0123, "devices", "Packets lost"),
-        ("device_quality", 0.8123, "channels", "Signal quality"),
+        ("device_loss", 0.0123, "devices", "Worst packet loss"),
+        ("device_quality", 0.8123, "channels", "Lowest signal quality"),
         ("device_quality_critical", 0.3123, "channels", "Signal quality of devices"),
         ("channel_quality", 0.4123, "channels", "Worst channel"),
+        ("channel_bad_fair", 0.1123, "channels", "Bad for longest"),
+        ("channel_bad", 0.4123, "channels", "Bad for longest"),
         // Drawn as 40 ppm.
         ("stream_drift", 0.00004, "streams", "Clock drift"),
     ] {

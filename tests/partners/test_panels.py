@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from conftest import program
-from test_broken import panel
+from test_broken import colour, panel
 from test_dashboards import BOARDS, filled
 
 RIG = 'job="neural",instance="rig:9612"'
@@ -276,6 +276,8 @@ def test_bad_minutes_are_those_of_the_chosen_time(tmp_path):
     assert panel("channels", "Bad minutes")["fieldConfig"]["defaults"]["unit"] == "s"
     share = numbers(lab.asked("channels", "Bad for longest", 60), "channel_name")
     assert share == pytest.approx({("1 Fp1",): 0, ("2 Fp2",): 0.5, ("3 C3",): 1})
+    steps = panel("channels", "Bad for longest")["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [colour(steps, of) for of in (0.05, 0.4, 0.6)] == ["green", "orange", "red"], "as a report says it"
 
 
 def test_a_stream_that_ended_is_missed_although_nobody_expected_it(tmp_path):

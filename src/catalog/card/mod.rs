@@ -94,6 +94,8 @@ pub struct Judged {
 pub enum Bound {
     /// One that the configuration can move.
     Limit(&'static Limit),
+    /// What a limit of a share leaves of the whole: what is smaller is wrong.
+    Rest(&'static Limit),
     /// One that nothing moves: what is larger is wrong.
     Over(f64),
     /// What is smaller is wrong.
@@ -106,6 +108,7 @@ impl Bound {
         match self {
             Self::Limit(limit) if limit.wrong == Side::Above => value > of(limit),
             Self::Limit(limit) => value < of(limit),
+            Self::Rest(limit) => value < 1.0 - of(limit),
             Self::Over(bound) => value > bound,
             Self::Under(bound) => value < bound,
         }

@@ -95,8 +95,8 @@ const CHANNELS: Section = Section {
              / on (instance, device) group_left sum by (instance, device) ($growth(neural_device_assessed_seconds_total) > 0)",
         )
         .judged(
-            Judged::limit(Bound::Under(0.9), "was good for {} of the time", &["NeuralChannelBad"])
-                .critical(Bound::Under(0.5)),
+            Judged::limit(Bound::Rest(&limit::CHANNEL_BAD_FAIR), "was good for {} of the time", &["NeuralChannelBad"])
+                .critical(Bound::Rest(&limit::CHANNEL_BAD)),
         )
         .share_well(),
         Column::new(

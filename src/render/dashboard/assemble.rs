@@ -220,6 +220,7 @@ impl Assembly<'_> {
             to: view.to,
             first: view.first,
             sorted: view.sorted,
+            seen: view.seen,
             words: view.words,
             buckets: self.buckets(view.panel, view.queries),
         })

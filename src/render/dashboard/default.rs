@@ -34,6 +34,7 @@ pub(super) fn spec(metric: &Metric, by_machine: bool, limits: &Limits) -> Option
         to: "",
         first: &[],
         sorted: &[],
+        seen: 0,
         words: false,
         buckets: if panel == Panel::Heat { metric.ladder(None, limits).len() } else { 0 },
     })

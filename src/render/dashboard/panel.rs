@@ -61,6 +61,8 @@ fn height(spec: &PanelSpec) -> u32 {
         // With the past below the number, for which Grafana 9 to 13 wants 100 pixels inside.
         Panel::Stat if spec.beside > 3 => SMALL,
         Panel::Gauge if spec.beside > 3 => 5,
+        // A title and a header of 36 pixels each, and 36 for each row, in steps of 38.
+        Panel::Table if spec.seen > 0 => ((spec.seen + 2) * 36 + 16).div_ceil(38),
         Panel::Table if channels(spec) => 12,
         Panel::Table if spec.beside == 1 => 7,
         Panel::Stat | Panel::Gauge => 6,

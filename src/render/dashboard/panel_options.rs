@@ -144,7 +144,7 @@ pub(super) fn options(spec: &PanelSpec) -> Cow<'static, Value> {
         Panel::States => json!({
             "mergeValues": true,
             "showValue": "auto",
-            "alignValue": "left",
+            "alignValue": "center",
             "rowHeight": 0.85,
             "legend": {"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []},
             "tooltip": {"mode": "single", "sort": "none"},

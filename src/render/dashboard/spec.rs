@@ -77,6 +77,8 @@ pub struct PanelSpec {
     pub first: &'static [&'static str],
     /// In a table, the columns by which it is sorted, and whether the largest comes first.
     pub sorted: &'static [(&'static str, bool)],
+    /// In a table, how many rows are seen without scrolling; 0 is as fits the panel.
+    pub seen: u32,
     /// Whether a number is replaced by the name of its series.
     pub words: bool,
     /// How many buckets the histogram has of which it shows the spread.

@@ -10,9 +10,6 @@ use super::spec::{PanelSpec, Target, heading, letter};
 use super::variable::{MACHINE, MACHINE_FIRST};
 use crate::catalog::draw::{Panel, State};
 
-/// How wide the column of machines is there: the address of one, with its port.
-const MACHINE_WIDTH: u32 = 140;
-
 /// How wide the names of alerts and where they are must be at least, on a phone too, where both are seen beside the priority: the
 /// names but for their last letters.
 const ALERT_WIDTH: u32 = 190;
@@ -24,8 +21,24 @@ const LEAST_WIDTH: usize = 80;
 /// How wide a column of shares is at least: `0.00400%`.
 const SHARE_WIDTH: usize = 88;
 
-/// How wide the names of what a table with many columns is about must be at least.
-const NAME_WIDTH: u32 = 140;
+/// How wide the column of a label is at least, so that its usual values are not cut where columns share the width of a phone, which
+/// can be pushed: seven and a half pixels a letter, and the margins.
+pub(super) fn room(label: &str) -> u32 {
+    let letters = match label {
+        // The name of an operating system, of a card, of an alert.
+        "system" => 27,
+        "model" | "name" => 23,
+        "alert" => 28,
+        "metric" => 14,
+        "content" | "driver" => 17,
+        "kernel" | "device" | "architecture" | "hook" | "task" => 15,
+        "instance" | "source" => 13,
+        "pipeline" | "stage" => 9,
+        "channel" | "channel_name" | "gpu" | "label" | "fstype" | "node" => 7,
+        _ => 12,
+    };
+    letters * 15 / 2 + 24
+}
 
 /// How bad an alert is, and in which colour that is said.
 pub(super) const SEVERITIES: &[(&str, &str)] =
@@ -78,56 +91,48 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
-    // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers.
-    if let Some(first) = named(spec) {
-        all.push(json!({
-            "matcher": {"id": "byName", "options": heading(first)},
-            "properties": [{"id": "custom.minWidth", "value": NAME_WIDTH}],
-        }));
-    }
-    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
-    if wide(spec) && spec.targets.iter().any(|target| target.expr.contains("(instance")) {
-        all.push(json!({
-            "matcher": {"id": "byName", "options": heading("instance")},
-            "properties": [{"id": "custom.width", "value": MACHINE_WIDTH}],
-        }));
-    }
-    if spec.targets.iter().any(|target| target.expr.contains("severity")) {
-        let words: Map<String, Value> = SEVERITIES
-            .iter()
-            .enumerate()
-            .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
-            .collect();
-        let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
-        properties.extend(coloured());
-        // Two short words; where an alert is needs the width.
-        properties.push(json!({"id": "custom.width", "value": 100}));
-        all.push(
-            json!({"matcher": {"id": "byName", "options": heading("severity")}, "properties": properties}),
-        );
-        all.push(json!({
-            "matcher": {"id": "byName", "options": heading("priority")},
-            "properties": [{"id": "custom.width", "value": 74}],
-        }));
-        for (column, width) in [("alertname", ALERT_WIDTH), ("where", WHERE_WIDTH)] {
-            all.push(json!({
-                "matcher": {"id": "byName", "options": heading(column)},
-                "properties": [{"id": "custom.minWidth", "value": width}],
-            }));
-        }
+    let mut labels: Vec<&str> = spec.targets.iter().flat_map(|target| grouped(&target.expr)).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers. Of alerts more is said below.
+    let long = |label: &&&str| {
+        room(label) > LEAST_WIDTH as u32 && !["alertname", "where", "severity", "priority"].contains(*label)
+    };
+    all.extend(labels.iter().filter(long).map(|label| as_wide(label, room(label))));
+    if labels.contains(&"alertname") {
+        all.extend(of_alerts());
     }
     all
 }
 
-/// The column that names what a table with more than two columns is about: the first, or the device. A channel's number is short.
-fn named(spec: &PanelSpec) -> Option<&str> {
-    let labels: Vec<&str> = spec.targets.iter().flat_map(|target| grouped(&target.expr)).collect();
-    let first = spec.first.first().copied().filter(|first| wide(spec) && !first.starts_with("channel"));
-    // A table of machines has nothing else that it is about.
-    let machine = labels.first().copied().filter(|label| *label == "instance" && spec.first.is_empty());
-    let channels = spec.first.first().is_some_and(|first| first.starts_with("channel"));
-    let device = labels.into_iter().find(|label| *label == "device" && !channels);
-    first.or(device).or(machine)
+/// A label's column that is so wide at least.
+fn as_wide(label: &str, width: u32) -> Value {
+    json!({
+        "matcher": {"id": "byName", "options": heading(label)},
+        "properties": [{"id": "custom.minWidth", "value": width}],
+    })
+}
+
+/// Columns of a table of alerts: how bad each is, what it is and where.
+fn of_alerts() -> Vec<Value> {
+    let words: Map<String, Value> = SEVERITIES
+        .iter()
+        .enumerate()
+        .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
+        .collect();
+    let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
+    properties.extend(coloured());
+    // Two short words; where an alert is needs the width.
+    properties.push(json!({"id": "custom.width", "value": 100}));
+    vec![
+        json!({"matcher": {"id": "byName", "options": heading("severity")}, "properties": properties}),
+        json!({
+            "matcher": {"id": "byName", "options": heading("priority")},
+            "properties": [{"id": "custom.width", "value": 74}],
+        }),
+        as_wide("alertname", ALERT_WIDTH),
+        as_wide("where", WHERE_WIDTH),
+    ]
 }
 
 /// Where two agents are on one machine, one of them has another port, which stays.

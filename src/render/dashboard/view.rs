@@ -79,6 +79,8 @@ pub struct View {
     pub first: &'static [&'static str],
     /// In a table, the columns by which it is sorted, and whether the largest comes first.
     pub sorted: &'static [(&'static str, bool)],
+    /// In a table, how many rows are seen without scrolling; 0 is as fits the panel.
+    pub seen: u32,
     /// Whether a number is replaced by the name of its series, which it only colours.
     pub words: bool,
 }
@@ -192,6 +194,7 @@ pub const fn view(
         to: "",
         first: &[],
         sorted: &[],
+        seen: 0,
         words: false,
     }
 }
@@ -280,5 +283,10 @@ impl View {
     /// A table that is sorted by these columns; where it is true, the largest comes first.
     pub const fn sorted(self, sorted: &'static [(&'static str, bool)]) -> Self {
         Self { sorted, ..self }
+    }
+
+    /// A table of which so many rows are seen without scrolling.
+    pub const fn seen(self, rows: u32) -> Self {
+        Self { seen: rows, ..self }
     }
 }

@@ -52,6 +52,10 @@ impl Samples {
     }
 
     fn report(&self, only: &[(String, String)]) -> Report {
+        self.report_within(only, &Limits::default())
+    }
+
+    fn report_within(&self, only: &[(String, String)], limits: &Limits) -> Report {
         let time = Time { start: END - HOUR, end: END };
         let answer = |(text, when): Question| {
             let query = Query { max_samples: 10_000_000, ..Query::new(when) };
@@ -59,8 +63,7 @@ impl Samples {
             Some(answer.unwrap_or_else(|error| panic!("{text}: {error}")).value)
         };
         let answers = questions(time).into_iter().map(answer).collect();
-        let limits = Limits::default();
-        build(Given { only, ..Given::new(time, "a test".into(), answers, &limits) })
+        build(Given { only, ..Given::new(time, "a test".into(), answers, limits) })
     }
 }
 
@@ -198,6 +201,20 @@ fn a_report_says_what_was_and_nothing_else() {
     );
     assert!(report.verdict.sentences.iter().all(|said| said.advice.is_some()));
     assert_eq!((report.verdict.status, &*report.verdict.words), (Status::Degraded, "Usable with care"));
+}
+
+/// The dashboard of channels has the same limits.
+#[test]
+fn for_how_long_a_channel_may_be_bad_is_a_limit() {
+    let said = |limit: &str, to: f64| {
+        let limits = Limits::changed([(limit.to_owned(), to)].into());
+        let report = laboratory().report_within(&[], &limits);
+        let of = report.verdict.sentences.iter().find(|said| said.text.starts_with("channel 2"));
+        of.map(|said| said.status)
+    };
+    assert_eq!(said("channel_bad_fair", 0.1), Some(Status::Degraded));
+    assert_eq!(said("channel_bad_fair", 0.34), None, "it was bad for a third of the time");
+    assert_eq!(said("channel_bad", 0.3), Some(Status::Unhealthy));
 }
 
 #[test]

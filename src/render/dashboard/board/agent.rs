@@ -26,8 +26,8 @@ pub(super) static BOARD: Board = Board {
             )])
             .zero_wanted(),
             stat("Events now", "cps", "Events decoded per second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
-            stat("Refused", "percentunit", "Share of the input that was rejected in the last five minutes.", &[q(
-                "sum(rate(neural_source_errors_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_errors_total[5m])))",
+            stat("Refused, worst source", "percentunit", "Share of the input that was rejected in the last five minutes, of the source of which most was.", &[q(
+                "max(sum by (instance, source) (rate(neural_source_errors_total[5m])) / (sum by (instance, source) (rate(neural_source_events_total[5m])) + sum by (instance, source) (rate(neural_source_errors_total[5m]))))",
                 "",
             )])
             .limits(&[&SOURCE_ERROR_RATIO])

@@ -5,10 +5,21 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::WRITTEN;
+use crate::catalog::Unit;
 use crate::catalog::draw::{Panel, Rating, State, TROUBLE, state};
+use crate::catalog::limit::{Limit, REGRESSION_CRITICAL, REGRESSION_WARNING, Side};
 
 /// Whether a hook is run.
 const HOOK: &[State] = &[state(0.0, "ready", Rating::Good), state(1.0, "paused", Rating::Bad)];
+
+/// From here on a line is worse than its baseline, by the limit of its kind.
+static REGRESSED: Limit = Limit {
+    id: "regressed",
+    help: "By how many times its limit a line is worse than its baseline",
+    unit: Unit::None,
+    value: 1.0,
+    wrong: Side::Above,
+};
 
 /// A line that is compared, with what it is of in one label.
 macro_rules! compared {
@@ -65,6 +76,7 @@ pub(super) static BOARD: Board = Board {
             )])
             .first(&["priority", "where", "alertname", "severity"])
             .sorted(&[("Prio", false), ("For", true)])
+            .seen(10)
             .empty("no alert fires"),
             view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and the highest priority of them; the table above names them. Several that start together have one cause: look at the first.", &[q(
                 "max by (component) (\n  ALERTS{alertstate=\"firing\",priority=\"P0\"} * 4\n  or ALERTS{alertstate=\"firing\",priority=\"P1\"} * 3\n  or ALERTS{alertstate=\"firing\",priority=\"P2\"} * 2\n  or ALERTS{alertstate=\"firing\",priority=\"P3\"} * 1\n)",
@@ -104,6 +116,7 @@ pub(super) static BOARD: Board = Board {
             )])
             .first(&["priority", "where", "alertname", "severity"])
             .sorted(&[("Prio", false), ("Evaluations", true)])
+            .seen(10)
             .empty("no alert fired"),
         ]),
         closed("Incidents", &[
@@ -153,20 +166,21 @@ pub(super) static BOARD: Board = Board {
             .empty("no incidents are kept"),
         ]),
         closed("Baselines", &[
-            view(Panel::Table, "Worse than the baseline", "none", "What is worse now than in the baselines that the configuration names, by how many times its limit, and not by chance. 1 is at the limit.", &[
-                column(concat!("max by (baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "Limits", "none"),
-                column(concat!("max by (baseline, metric, of) (", compared!("neural_baseline_ratio"), ") and on (baseline, metric, of) max by (baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "Share", "percentunit"),
+            view(Panel::Table, "Worse than the baseline", "none", "What is worse now than in the baselines that the configuration names, by how many times its limit, and not by chance: 1 is at the limit. Beside it, what it is now as a share of the baseline; none where that has nothing.", &[
+                column(concat!("max by (instance, baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "× limit", "none").limits(&[&REGRESSED, &REGRESSION_WARNING, &REGRESSION_CRITICAL]),
+                column(concat!("max by (instance, baseline, metric, of) (", compared!("neural_baseline_ratio"), ") and on (instance, baseline, metric, of) max by (instance, baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "Of baseline", "percentunit"),
             ])
             .first(&["metric", "of", "baseline"])
-            .sorted(&[("Limits", true)])
+            .sorted(&[("× limit", true)])
             .empty("no regression"),
             lines("Worst regression", "none", "By how many times its limit the worst line of each baseline is worse than in the baseline. 0 if none is.", &[q(
                 "max by (baseline) (neural_baseline_regression_ratio)",
                 "{{baseline}}",
             )])
+            .limits(&[&REGRESSION_WARNING, &REGRESSION_CRITICAL])
             .beside(2)
             .empty("no baseline is configured"),
-            view(Panel::States, "Comparisons", "none", "Whether the last minutes could be compared with each baseline. If not, the log says why.", &[q(
+            view(Panel::States, "Comparisons", "none", "Whether the last minutes could be compared with each baseline, on all machines. If not, the log says why.", &[q(
                 "max by (baseline) (neural_baseline_failing)",
                 "{{baseline}}",
             )])
@@ -181,17 +195,17 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Actions", &[
             view(Panel::Table, "Hooks", "none", "Each hook with the steps of its runs within the selected time. Succeeded: the alert was over in time. Failed: it was not, or the hook failed. Not run: in its cooldown, paused, or for want of room. A hook that failed five times in a row is paused for ten minutes.", &[
-                column("max by (hook) (neural_action_breaker_open)", "State", "none").states(HOOK),
-                column("round(sum by (hook) (increase(neural_actions_total{step=\"failed\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Failed", "none").zero_wanted(),
-                column("round(sum by (hook) (increase(neural_actions_total{step=\"succeeded\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Succeeded", "none"),
-                column("round(sum by (hook) (increase(neural_actions_total{step=\"retried\"}[$__range])))", "Retried", "none"),
-                column("round(sum by (hook) (increase(neural_actions_total{step=\"dry_run\"}[$__range])))", "Dry runs", "none"),
-                column("round(sum by (hook) (increase(neural_actions_total{step=~\"cooling_down|breaker_open|no_room\"}[$__range])))", "Not run", "none"),
+                column("max by (instance, hook) (neural_action_breaker_open)", "State", "none").states(HOOK),
+                column("round(sum by (instance, hook) (increase(neural_actions_total{step=\"failed\"}[$__range]))) or 0 * max by (instance, hook) (neural_action_breaker_open)", "Failed", "none").zero_wanted(),
+                column("round(sum by (instance, hook) (increase(neural_actions_total{step=\"succeeded\"}[$__range]))) or 0 * max by (instance, hook) (neural_action_breaker_open)", "Succeeded", "none"),
+                column("round(sum by (instance, hook) (increase(neural_actions_total{step=\"retried\"}[$__range])))", "Retried", "none"),
+                column("round(sum by (instance, hook) (increase(neural_actions_total{step=\"dry_run\"}[$__range])))", "Dry runs", "none"),
+                column("round(sum by (instance, hook) (increase(neural_actions_total{step=~\"cooling_down|breaker_open|no_room\"}[$__range])))", "Not run", "none"),
             ])
             .first(&["hook", "Value #A", "Value #B", "Value #C"])
             .sorted(&[("Failed", true)])
             .empty("no hook"),
-            view(Panel::States, "Hooks over time", "none", "When each hook was paused because it failed five times in a row. Its alerts are escalated at once meanwhile.", &[q(
+            view(Panel::States, "Hooks over time", "none", "When each hook was paused because it failed five times in a row, on any machine. Its alerts are escalated at once meanwhile.", &[q(
                 "max by (hook) (neural_action_breaker_open)",
                 "{{hook}}",
             )])
@@ -222,16 +236,16 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Tasks", &[
             view(Panel::Table, "Tasks", "none", "Each task with its runs within the selected time. One that is overdue fires NeuralTaskOverdue.", &[
-                column("max by (task) (neural_task_overdue)", "Overdue", "none").states(TROUBLE),
-                column("clamp_min(time() - max by (task) (neural_task_last_success_timestamp_seconds), 0)", "Last success", "s"),
-                column("round(sum by (task) (increase(neural_task_runs_total[$__range])))", "Runs", "none"),
-                column("round(sum by (task) (increase(neural_task_failures_total[$__range])))", "Failures", "none").zero_wanted(),
-                column("max by (task) (neural_task_last_duration_seconds)", "Duration", "s"),
+                column("max by (instance, task) (neural_task_overdue)", "Overdue", "none").states(TROUBLE),
+                column("clamp_min(time() - max by (instance, task) (neural_task_last_success_timestamp_seconds), 0)", "Last success", "s"),
+                column("round(sum by (instance, task) (increase(neural_task_runs_total[$__range])))", "Runs", "none"),
+                column("round(sum by (instance, task) (increase(neural_task_failures_total[$__range])))", "Failures", "none").zero_wanted(),
+                column("max by (instance, task) (neural_task_last_duration_seconds)", "Duration", "s"),
             ])
             .first(&["task", "Value #A", "Value #D"])
             .sorted(&[("Overdue", true)])
             .empty("no task is configured"),
-            view(Panel::States, "Tasks over time", "none", "When each task was overdue.", &[q(
+            view(Panel::States, "Tasks over time", "none", "When each task was overdue, on any machine.", &[q(
                 "max by (task) (neural_task_overdue)",
                 "{{task}}",
             )])

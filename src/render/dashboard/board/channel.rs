@@ -4,8 +4,8 @@ use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::SAID;
 use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
-    CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_IMPEDANCE, DEVICE_IMPEDANCE_FAIR,
-    DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
+    CHANNEL_BAD, CHANNEL_BAD_FAIR, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_IMPEDANCE,
+    DEVICE_IMPEDANCE_FAIR, DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
 };
 
 /// The reason for which a channel is bad, as one of the numbers of `REASONS`; of several the one to begin with. One that
@@ -21,7 +21,7 @@ const REASONS: &[State] = &[
     state(4.0, "too loud", Rating::Bad),
     state(3.0, "mains hum", Rating::Bad),
     state(2.0, "noise", Rating::Bad),
-    state(1.0, "unlike the others", Rating::Bad),
+    state(1.0, "uncorrelated", Rating::Bad),
 ];
 
 /// The share of its judged time for which each channel was bad, within the chosen time.
@@ -49,8 +49,8 @@ pub(super) static BOARD: Board = Board {
             .words()
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .empty("no signal"),
-            stat("Signal quality", "percentunit", "Mean score of all channels of the selected devices. Two dead electrodes of eight hardly change it: see the worst channel.", &[q(
-                "avg(neural_device_quality_ratio)",
+            stat("Lowest signal quality", "percentunit", "The lowest of the mean scores of the selected devices. Two dead electrodes of eight hardly change it: see the worst channel.", &[q(
+                "min(neural_device_quality_ratio)",
                 "",
             )])
             .limits(&[&DEVICE_QUALITY, &DEVICE_QUALITY_CRITICAL])
@@ -111,7 +111,7 @@ pub(super) static BOARD: Board = Board {
                 concat!("topk(10, ", named!(bad!(), "last_over_time(neural_channel_info[$__range])"), ")"),
                 "{{device}} {{channel_name}}",
             )])
-            .limits(&[&CHANNEL_BAD])
+            .limits(&[&CHANNEL_BAD_FAIR, &CHANNEL_BAD])
             .beside(2)
             .whole()
             .empty("no signal"),
@@ -158,7 +158,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
             .first(&["device", "channel_name"])
-            .sorted(&[("Name", false)])
+            .sorted(&[("Device", false), ("Name", false)])
             .empty("no signal"),
             view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
                 column(concat!("max by (instance, device, channel, channel_name) (", named!("neural_channel_band_rms_counts"), ")"), "RMS in band", "short"),
@@ -166,6 +166,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
             ])
             .first(&["device", "channel_name"])
+            .sorted(&[("Device", false), ("Name", false)])
             .empty("all gains are known"),
         ]),
         closed("Electrode impedance", &[

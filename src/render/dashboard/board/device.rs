@@ -61,11 +61,11 @@ pub(super) static BOARD: Board = Board {
             .zero_wanted()
             .empty("none"),
             stat(
-                "Packets lost",
+                "Worst packet loss",
                 "percentunit",
-                "Share of packets that are missing over the last five minutes. Check radio, cable and hub.",
+                "Share of packets that are missing over the last five minutes, of the device that loses most. Check its radio, cable and hub.",
                 &[q(
-                    "sum(rate(neural_device_lost_packets_total[5m])) / (sum(rate(neural_device_frames_total[5m])) + sum(rate(neural_device_lost_packets_total[5m])))",
+                    "max(sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m]))))",
                     "",
                 )],
             )
@@ -126,6 +126,7 @@ pub(super) static BOARD: Board = Board {
             )
             .first(&["device", "Value #A", "Value #B"])
             .sorted(&[("Streams", false), ("Port", true)])
+            .seen(8)
             .empty("no device"),
         ]),
         open("Over the selected time", &[

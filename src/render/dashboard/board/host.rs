@@ -243,8 +243,7 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("none monitored"),
             view(Panel::Table, "Machines", "none", "System and uptime of each machine.", &[column("clamp_min(time() - max by (instance) (neural_host_boot_time_seconds), 0) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Uptime", "s")])
-            .first(&["instance", "system"])
-            .beside(2),
+            .first(&["instance", "system"]),
         ]),
     ],
 };

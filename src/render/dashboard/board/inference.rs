@@ -27,17 +27,17 @@ pub(super) static BOARD: Board = Board {
         open("Now", &[
             stat("Calls now", "ops", "Calls per second, of all selected models.", &[q("sum(rate(neural_llm_calls_total[5m]))", "")]),
             stat(
-                "Failed now",
+                "Failed, worst model",
                 "percentunit",
-                "Share of calls that failed over the last five minutes. See the errors below.",
-                &[q("sum(rate(neural_llm_failures_total[5m])) / sum(rate(neural_llm_calls_total[5m]))", "")],
+                "Share of calls that failed over the last five minutes, of the model that fails most. See the errors below.",
+                &[q("max(sum by (model) (rate(neural_llm_failures_total[5m])) / sum by (model) (rate(neural_llm_calls_total[5m])))", "")],
             )
             .limits(&[&LLM_FAILURES, &LLM_FAILURES_CRITICAL]),
             stat(
-                "Duration, p95",
+                "Slowest model, p95",
                 "s",
-                "95th percentile of the time to the last token.",
-                &[q("histogram_quantile(0.95, sum by (le) (rate(neural_llm_duration_seconds_bucket[5m])))", "")],
+                "95th percentile of the time to the last token, of the slowest model.",
+                &[q("max(histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[5m]))))", "")],
             )
             .limits(&[&LLM_LATENCY]),
             stat(

@@ -76,11 +76,11 @@ pub(super) static BOARD: Board = Board {
             .empty("nothing is expected")
             .to("program"),
             stat(
-                "Packets lost",
+                "Worst packet loss",
                 "percentunit",
-                "Share of packets of all devices that are missing, over the last five minutes. Check radio, cable and hub of the device that loses them.",
+                "Share of packets that are missing over the last five minutes, of the device that loses most. Check its radio, cable and hub.",
                 &[q(
-                    "sum(rate(neural_device_lost_packets_total[5m])) / (sum(rate(neural_device_frames_total[5m])) + sum(rate(neural_device_lost_packets_total[5m])))",
+                    "max(sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m]))))",
                     "",
                 )],
             )
@@ -110,6 +110,7 @@ pub(super) static BOARD: Board = Board {
             )
             .first(&["priority", "where", "alertname", "severity"])
             .sorted(&[("Prio", false), ("Severity", false)])
+            .seen(7)
             .empty("no alert fires")
             .to("alerts"),
             view(
@@ -188,10 +189,10 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Processing", &[
             stat(
-                "Data quality of pipelines",
+                "Lowest pipeline data quality",
                 "percentunit",
-                "Mean data quality reported by pipelines. The agent's assessment of electrodes is under Bad channels.",
-                &[q("avg(neural_data_quality_ratio)", "")],
+                "The lowest of the qualities that pipelines report of their data. The agent's assessment of electrodes is under Bad channels.",
+                &[q("min(neural_data_quality_ratio)", "")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
             .to("processing"),
@@ -207,11 +208,11 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL])
             .to("processing"),
             stat(
-                "Stage runs failed",
+                "Failed runs, worst stage",
                 "percentunit",
-                "Share of the runs of all stages that failed in the last five minutes.",
+                "Share of runs that failed in the last five minutes, of the stage that fails most.",
                 &[q(
-                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
+                    "max(sum by (pipeline, stage) (rate(neural_stage_failures_total[5m])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m])))",
                     "",
                 )],
             )

@@ -73,11 +73,11 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL]),
             stat(
-                "Failed now",
+                "Failed, worst stage",
                 "percentunit",
-                "Share of runs that failed over the last five minutes.",
+                "Share of runs that failed over the last five minutes, of the stage that fails most.",
                 &[q(
-                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
+                    "max(sum by (pipeline, stage) (rate(neural_stage_failures_total[5m])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m])))",
                     "",
                 )],
             )
@@ -92,19 +92,19 @@ pub(super) static BOARD: Board = Board {
             .empty("no queue"),
             view(
                 Panel::Gauge,
-                "Pipeline data quality",
+                "Worst pipeline quality",
                 "percentunit",
-                "Mean data quality reported by pipelines. The agent's assessment of electrodes is on the channels dashboard.",
-                &[q("avg(neural_data_quality_ratio)", "")],
+                "The lowest of the qualities that pipelines report of their data. The agent's assessment of electrodes is on the channels dashboard.",
+                &[q("min(neural_data_quality_ratio)", "")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
             .whole(),
             view(
                 Panel::Gauge,
-                "Processing accuracy",
+                "Lowest accuracy",
                 "percentunit",
-                "Mean share of predictions that are right. Retrain or recalibrate the model that falls.",
-                &[q("avg(neural_model_accuracy_ratio)", "")],
+                "Share of predictions that are right, of the model that is right least often. Retrain or recalibrate it.",
+                &[q("min(neural_model_accuracy_ratio)", "")],
             )
             .limits(&[&MODEL_ACCURACY])
             .whole(),

@@ -39,22 +39,22 @@ pub(super) static BOARD: Board = Board {
                 "",
             )]),
             stat(
-                "Failed now",
+                "Failed, worst service",
                 "percentunit",
-                "Share of requests that were answered with a status of 500 or above.",
+                "Share of requests that were answered with a status of 500 or above, of the service that fails most.",
                 &[q(
-                    "sum(rate(neural_api_request_failures_total[5m])) / sum(rate(neural_api_request_duration_seconds_count[5m]))",
+                    "max(sum by (service) (rate(neural_api_request_failures_total[5m])) / sum by (service) (rate(neural_api_request_duration_seconds_count[5m])))",
                     "",
                 )],
             )
             .limits(&[&API_FAILURES, &API_FAILURES_CRITICAL]),
-            stat("Response, p95", "s", "95th percentile of the duration of requests.", &[q(
-                "histogram_quantile(0.95, sum by (le) (rate(neural_api_request_duration_seconds_bucket[5m])))",
+            stat("Slowest service, p95", "s", "95th percentile of the duration of requests, of the slowest service.", &[q(
+                "max(histogram_quantile(0.95, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[5m]))))",
                 "",
             )])
             .limits(&[&API_LATENCY, &API_LATENCY_CRITICAL]),
-            stat("Query, p95", "s", "95th percentile of the duration of database queries.", &[q(
-                "histogram_quantile(0.95, sum by (le) (rate(neural_db_query_duration_seconds_bucket[5m])))",
+            stat("Slowest database, p95", "s", "95th percentile of the duration of queries, of the slowest database.", &[q(
+                "max(histogram_quantile(0.95, sum by (database, le) (rate(neural_db_query_duration_seconds_bucket[5m]))))",
                 "",
             )])
             .limits(&[&DB_LATENCY, &DB_LATENCY_CRITICAL]),
@@ -74,7 +74,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Service health over time",
                 "none",
-                "Status of each check.",
+                "Status of each check, the worst of all machines.",
                 &[q("max by (check) (neural_check_status)", "{{check}}")],
             )
             .states(VERDICTS)
@@ -86,7 +86,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Probes over time",
                 "none",
-                "State of each target that the agent looks at. Unknown is a probe that could not look.",
+                "State of each target that agents look at, the worst of all machines. Unknown is a probe that could not look.",
                 &[q("max by (source) (neural_probe_status)", "{{source}}")],
             )
             .states(STATES)
@@ -106,15 +106,15 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "Each target that the agent looks at. Availability is the share of the selected time in which it was not unhealthy; time in which its state was unknown does not count. Others depend on one that is critical.",
                 &[
-                    column("max by (source) (neural_probe_status)", "State", "none").states(STATES),
-                    column("max by (source) (neural_probe_success)", "Last attempt", "none").states(ATTEMPT),
-                    column("max by (source) (neural_probe_duration_seconds)", "Time", "s"),
+                    column("max by (instance, source) (neural_probe_status)", "State", "none").states(STATES),
+                    column("max by (instance, source) (neural_probe_success)", "Last attempt", "none").states(ATTEMPT),
+                    column("max by (instance, source) (neural_probe_duration_seconds)", "Time", "s"),
                     column(
-                        "1 - sum by (source) (increase(neural_probe_state_seconds_total{state=\"unhealthy\"}[$__range])) / (sum by (source) (increase(neural_probe_state_seconds_total{state!=\"unknown\"}[$__range])) > 0)",
+                        "1 - sum by (instance, source) (increase(neural_probe_state_seconds_total{state=\"unhealthy\"}[$__range])) / (sum by (instance, source) (increase(neural_probe_state_seconds_total{state!=\"unknown\"}[$__range])) > 0)",
                         "Availability",
                         "percentunit",
                     ),
-                    column("max by (source) (neural_probe_critical)", "Critical", "none").states(CRITICAL),
+                    column("max by (instance, source) (neural_probe_critical)", "Critical", "none").states(CRITICAL),
                 ],
             )
             .first(&["source", "Value #A", "Value #B"])
@@ -129,12 +129,12 @@ pub(super) static BOARD: Board = Board {
                 "Remaining share of the time within thirty days in which what a probe looks at may be unhealthy: 100 % is the whole budget, below 0 the objective is missed. Time in which its state was unknown does not count. The recording rules of the objectives must be evaluated.",
                 &[
                     column(
-                        "1 - max by (source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d]))",
+                        "1 - max by (instance, source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d]))",
                         "Availability",
                         "percentunit",
                     ),
                     column(
-                        "1 - max by (source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])) / (1 - ${slo_probe_available})",
+                        "1 - max by (instance, source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])) / (1 - ${slo_probe_available})",
                         "Budget left",
                         "percentunit",
                     )

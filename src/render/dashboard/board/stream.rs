@@ -19,7 +19,7 @@ pub(super) static BOARD: Board = Board {
     refresh: "10s",
     rows: &[
         open("Now", &[
-            stat("Streams found", "none", "Streams that answer, followed or not.", &[q("sum(neural_streams)", "")])
+            stat("LSL streams found", "none", "Streams of LSL that answer, followed or not. The table below has those of recording programs as well.", &[q("sum(neural_streams)", "")])
                 .zero_missing()
                 .empty("none"),
             stat(
@@ -274,6 +274,7 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .first(&["stream", "channel", "label", "unit"])
+            .sorted(&[("Stream", false), ("Channel", false)])
             .empty("no channel is described"),
         ]),
     ],

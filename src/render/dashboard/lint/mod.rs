@@ -224,10 +224,11 @@ mod tests {
         breaks(is("state-timeline"), gap, "9 to 13", "in its legend");
         breaks(is("timeseries"), ask("time() - max(up)"), "9 to 13", "set back");
         let rename = |panel: &mut Value| {
-            let renamed =
-                &mut list_mut(panel, "transformations").last_mut().unwrap()["options"]["renameByName"];
-            renamed["instance"] =
-                "A header that is far too long for any of the columns of a table with so many".into();
+            let long = "A header that is far too long for any of the columns of a table with so many";
+            list_mut(panel, "transformations").last_mut().unwrap()["options"]["renameByName"]["instance"] =
+                long.into();
+            let wide = json!({"matcher": {"options": long}, "properties": [{"id": "custom.minWidth", "value": 130}]});
+            list_mut(&mut panel["fieldConfig"], "overrides").push(wide);
         };
         let columns = |panel: &Value| is("table")(panel) && list(panel, "targets").len() > 5;
         let labels = |panel: &mut Value| {
@@ -365,6 +366,20 @@ mod tests {
             }
         };
         breaks(asks("neural_task_failures"), colourless, "9 to 13", "failures no colour");
+        let by = |from: &'static str, to: &'static str| {
+            move |panel: &mut Value| {
+                for target in list_mut(panel, "targets") {
+                    target["expr"] = text(target, "expr").replace(from, to).into();
+                }
+            }
+        };
+        breaks(asks("neural_probe_success"), by("(instance, source)", "(source)"), "9 to 13", "one name");
+        let spikes = |panel: &Value| text(panel, "title") == "Spectrum and spikes";
+        let by_name = option("sortBy", json!([{"displayName": "Name", "desc": false}]));
+        breaks(spikes, by_name, "9 to 13", "sort by device first");
+        breaks(is("state-timeline"), option("alignValue", "left".into()), "9 to 13", "first letters");
+        let worst = |panel: &Value| text(panel, "title") == "Worst packet loss";
+        breaks(worst, ask("sum(rate(a[5m])) / sum(rate(b[5m])) or vector(NaN)"), "9 to 13", "a mean");
         let firing = |panel: &mut Value| {
             let expr = text(&panel["targets"][0], "expr").replace(EVALUATED, "");
             panel["targets"][0]["expr"] = expr.into();

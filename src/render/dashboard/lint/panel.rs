@@ -50,6 +50,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: beginnings },
     Rule { grafana: "9 to 13", broken: well },
     Rule { grafana: "9 to 13", broken: ported },
+    Rule { grafana: "9 to 13", broken: clipped },
+    Rule { grafana: "9 to 13", broken: diluted },
 ];
 
 pub(super) fn is(panel: &Value, kind: &str) -> bool {
@@ -381,6 +383,25 @@ fn whose(panel: &Value, _: &Names<'_>) -> Option<String> {
     let own = exprs(panel).any(|expr| expr.contains("neural_data_quality_ratio"));
     let broken = own && !text(panel, "title").to_lowercase().contains("pipeline");
     when(broken, "is taken for the quality of the signal; say in the title that pipelines report it")
+}
+
+/// A box that begins before the selected time begins left of what is drawn, and so does its word where it stands at the left.
+fn clipped(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let left = is(panel, "state-timeline") && panel["options"]["alignValue"] != "center";
+    when(left, "cuts the first letters of its words; set alignValue to center")
+}
+
+/// One device of ten that loses every tenth packet is one percent of all.
+fn diluted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let number = is(panel, "stat") || is(panel, "gauge");
+    let judged = list(&defaults(panel)["thresholds"], "steps").len() > 1;
+    let mean = |expr: &str| {
+        expr.starts_with("avg(")
+            || expr.starts_with("sum(") && expr.contains(" / ")
+            || expr.starts_with("histogram_quantile(") && expr.contains("sum by (le)")
+    };
+    let broken = number && judged && exprs(panel).any(mean);
+    when(broken, "is a mean, in which all that are well hide one that is not; colour the worst")
 }
 
 /// See [`legend`].

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::nothing::grouped;
 use super::super::query::Names;
-use super::super::table::least;
+use super::super::table::{least, room};
 use super::panel::{defaults, exprs, is, names_null, when};
 use super::{Rule, list, text};
 
@@ -25,6 +25,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: small },
     Rule { grafana: "9 to 13", broken: places },
     Rule { grafana: "9 to 13", broken: pale },
+    Rule { grafana: "9 to 13", broken: joined },
+    Rule { grafana: "9 to 13", broken: mixed },
 ];
 
 /// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
@@ -93,14 +95,21 @@ fn headers(panel: &Value, _: &Names<'_>) -> Option<String> {
     let fixed = |column: &str| {
         let of = |rule: &&Value| rule["matcher"]["options"] == column;
         let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
-        rules.flat_map(|rule| list(rule, "properties")).find(|of| of["id"] == "custom.width")?["value"]
-            .as_f64()
+        rules.flat_map(|rule| list(rule, "properties")).any(|of| of["id"] == "custom.width")
     };
-    let taken: f64 = columns.iter().filter_map(|column| fixed(column)).sum();
-    let free: Vec<&&str> = columns.iter().filter(|column| fixed(column).is_none()).collect();
-    let each = ((inside - taken) / free.len() as f64).max(80.0);
-    let wide = |header: &&&&str| header.chars().count() as f64 * 7.2 + 20.0 > each;
-    let cut: Vec<&str> = free.iter().filter(wide).map(|header| **header).collect();
+    // `getColumns`: who needs more than an even share takes it, and the others share the rest.
+    let free: Vec<&str> = columns.iter().copied().filter(|column| !fixed(column)).collect();
+    let (mut left, mut room) = (free.clone(), inside);
+    room -= columns.iter().filter(|of| fixed(of)).map(|of| widest(panel, of)).sum::<f64>();
+    while let Some(at) = left.iter().position(|of| widest(panel, of) > room / left.len() as f64) {
+        room -= widest(panel, left.remove(at));
+    }
+    let each = room / left.len().max(1) as f64;
+    let wide = |header: &&str| header.chars().count() as f64 * 7.2 + 20.0 > each.max(widest(panel, header));
+    let cut: Vec<&str> = free.into_iter().filter(wide).collect();
+    if room < 0.0 {
+        return when(true, "is wider than a browser of 1280 pixels; give its columns less");
+    }
     when(!cut.is_empty(), &format!("cuts the headers {cut:?} in a browser of 1280 pixels; shorten them"))
 }
 
@@ -185,23 +194,59 @@ fn longest(panel: &Value, header: &str) -> usize {
     words.max().unwrap_or_default()
 }
 
-/// Columns share the width of a phone, and a name needs more of it than a number.
+/// Columns share the width of a phone, and a name needs more of it than a number. See [`room`].
 fn stumps(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let organize = &list(panel, "transformations").last()?["options"];
-    let order = organize["indexByName"].as_object()?;
-    let first = order.iter().find(|(_, at)| **at == 0).map_or("", |(first, _)| first.as_str());
-    let called = &organize["renameByName"][first];
-    let wide = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(130);
-    let right = |column: &Value| {
-        let of =
-            |rule: &Value| rule["matcher"]["options"] == *column && list(rule, "properties").iter().any(wide);
-        list(&panel["fieldConfig"], "overrides").iter().any(of)
+    let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
+    let labels = exprs(panel).flat_map(grouped);
+    // Of alerts other rules say more.
+    let own = labels.filter(|label| !["alertname", "where", "severity", "priority"].contains(label));
+    let cut = |label: &&str| {
+        let called = renamed.get(*label).and_then(Value::as_str);
+        called.is_some_and(|called| widest(panel, called) < f64::from(room(label).max(80)))
     };
-    let many = !first.is_empty() && list(panel, "targets").len() > 3 && !right(called);
-    let device = &organize["renameByName"]["device"];
-    let devices = first != "device" && !device.is_null() && !right(device);
-    let broken = is(panel, "table") && !first.starts_with("channel") && (many || devices);
-    when(broken, "cuts the names of its rows on a phone; give their column a minWidth of 130")
+    let mut cut: Vec<&str> = own.filter(cut).collect();
+    cut.sort_unstable();
+    cut.dedup();
+    when(
+        is(panel, "table") && !cut.is_empty(),
+        &format!("cuts the names of its rows on a phone; give the columns of {cut:?} a minWidth"),
+    )
+}
+
+/// How wide the rules for a column want it at least; what every column is, if none does.
+fn widest(panel: &Value, called: &str) -> f64 {
+    let of = |rule: &&Value| rule["matcher"]["options"] == called;
+    let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
+    let widths = rules
+        .flat_map(|rule| list(rule, "properties"))
+        .filter(|of| of["id"] == "custom.width" || of["id"] == "custom.minWidth");
+    widths.filter_map(|of| of["value"].as_f64()).fold(80.0, f64::max)
+}
+
+/// Two machines with a task, a probe or a hook of one name are two.
+fn joined(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let merges = |expr: &str| {
+        let labels = grouped(expr);
+        let own = ["source", "task", "hook", "baseline"].iter().any(|of| labels.contains(of));
+        own && !labels.contains(&"instance")
+    };
+    let broken = is(panel, "table") && exprs(panel).any(merges);
+    when(
+        broken,
+        "joins what has one name on several machines, so that one that is well hides one that is not; group by instance as well",
+    )
+}
+
+/// Channel 1 of one device, channel 1 of the next: nobody finds those of a device.
+fn mixed(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let labels: Vec<&str> = exprs(panel).flat_map(grouped).collect();
+    let channels = labels.contains(&"channel");
+    let of = ["device", "stream"].into_iter().find(|of| labels.contains(of))?;
+    let first = list(&panel["options"], "sortBy").first().map(|of| text(of, "displayName").to_owned());
+    let renamed = &list(panel, "transformations").last()?["options"]["renameByName"];
+    let names = ["channel", "channel_name"].map(|label| renamed[label].as_str().unwrap_or(label));
+    let broken = is(panel, "table") && channels && first.is_none_or(|first| names.contains(&&*first));
+    when(broken, &format!("mixes the channels of several; sort by {of} first"))
 }
 
 /// A phone has 341 pixels for columns, of which each is as wide as it must be.
