@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
+from conftest import ROOT
 from grafana_push import FOLDER, current, grafana, provision  # noqa: F401 - fixtures
 from grafana_server import Grafana
 from provisioning import Authority, Proxy, rules
@@ -32,6 +34,9 @@ def test_the_whole_life_of_a_push(grafana, tmp_path):
     assert grafana.boards["neural-overview"]["folderUid"] == FOLDER
     assert grafana.boards["neural-overview"]["history"][-1]["message"].startswith("neural-exporter ")
     assert grafana.folders[FOLDER]["title"] == "Neural"
+    # What Grafana reads from files lies in the same one: two of one title are a conflict before 11.
+    files = yaml.safe_load((ROOT / "provisioning/grafana/dashboards/neural-exporter.yml").read_text())["providers"]
+    assert [(of["folder"], of["folderUid"]) for of in files] == [("Neural", FOLDER)]
     assert grafana.sources["neural-prometheus"]["jsonData"]["timeInterval"] == "15s"
     assert len(grafana.annotations) == 1
     if grafana.at >= (11, 6):
