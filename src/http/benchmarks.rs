@@ -103,12 +103,7 @@ impl Site {
             Some(text) => Benchmark::read(text).map_err(|why| wrong(&why))?,
             None => self.record(p)?,
         };
-        let replaces = p.get("replace") == Some("true");
-        if !replaces && shelf.names().map_err(failed)?.contains(&given.name) {
-            let why = format!("there is a benchmark {} already; replace=true replaces it", given.name);
-            return Err((StatusCode::CONFLICT, "exists", why));
-        }
-        shelf.write(&given).map_err(failed)?;
+        keep(shelf, &given, p.get("replace") == Some("true"), "replace=true")?;
         Ok(json!(Listed::of(&given)))
     }
 
@@ -188,6 +183,15 @@ impl Site {
         let limits = &self.catalogue.load().settings.limits;
         Ok(benchmark::compare(&baseline, &current, limits))
     }
+}
+
+/// Keeps a benchmark; one of its name is replaced only where that is asked for, in the words of `how`.
+pub(super) fn keep(shelf: &dyn Shelf, given: &Benchmark, replace: bool, how: &str) -> Result<(), Refused> {
+    if shelf.write(given, replace).map_err(failed)? {
+        return Ok(());
+    }
+    let why = format!("there is a benchmark {} already; {how} replaces it", given.name);
+    Err((StatusCode::CONFLICT, "exists", why))
 }
 
 fn wrong(why: &str) -> Refused {

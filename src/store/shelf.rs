@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::view::benchmark::{Benchmark, Shelf, check_name};
 const MOST: usize = 200;
 /// Bytes of one.
 const SIZE: u64 = 4 << 20;
+/// One is written at a time: of two of one name that come together, the second sees the first.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The benchmarks that the last minutes are compared with from time to time. `neural-exporter benchmark record NAME` makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,10 +95,15 @@ impl Shelf for Folder {
         Ok(Some(Benchmark { name: name.to_owned(), ..read }))
     }
 
-    fn write(&self, benchmark: &Benchmark) -> Result<(), String> {
+    fn write(&self, benchmark: &Benchmark, replace: bool) -> Result<bool, String> {
         check_name(&benchmark.name)?;
         let path = self.path(&benchmark.name);
-        if !path.exists() && self.names()?.len() >= MOST {
+        let _turn = TURN.lock();
+        let taken = path.exists();
+        if taken && !replace {
+            return Ok(false);
+        }
+        if !taken && self.names()?.len() >= MOST {
             return Err(format!("there are {MOST} benchmarks: delete one first"));
         }
         let text = serde_json::to_vec(benchmark).map_err(|error| error.to_string())?;
@@ -103,7 +111,7 @@ impl Shelf for Folder {
             return Err(format!("it has more than {} MiB; choose lines with --match", SIZE >> 20));
         }
         fs::create_dir_all(&self.0).map_err(|error| self.said(&error))?;
-        file::replace(&path, &text, file::PRIVATE).map(drop).map_err(|error| self.said(&error))
+        file::replace(&path, &text, file::PRIVATE).map(|_| true).map_err(|error| self.said(&error))
     }
 
     fn remove(&self, name: &str) -> Result<bool, String> {
@@ -130,7 +138,7 @@ mod tests {
         let shelf = Folder::in_state_directory(folder.path());
         assert_eq!((shelf.names(), shelf.read("a")), (Ok(vec![]), Ok(None)));
         for name in ["b", "a"] {
-            shelf.write(&one(name)).unwrap();
+            assert_eq!(shelf.write(&one(name), false), Ok(true));
         }
         assert_eq!(shelf.names().unwrap(), ["a", "b"]);
         assert_eq!(shelf.read("a").unwrap(), Some(one("a")));
@@ -146,10 +154,10 @@ mod tests {
         fs::write(folder.path().join("secret.json"), "{}").unwrap();
         for name in ["../secret", "/etc/passwd", ".hidden", ""] {
             assert!(
-                shelf.read(name).is_err() && shelf.write(&one(name)).is_err() && shelf.remove(name).is_err()
+                shelf.read(name).is_err() && shelf.write(&one(name), true).is_err() && shelf.remove(name).is_err()
             );
         }
-        shelf.write(&one("a")).unwrap();
+        shelf.write(&one("a"), false).unwrap();
         fs::write(shelf.path("b"), "{damaged").unwrap();
         assert!(shelf.read("b").unwrap_err().contains("the file of the benchmark b"));
         assert_eq!(shelf.read("a").unwrap(), Some(one("a")));
@@ -161,10 +169,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Folder::in_state_directory(folder.path());
         for number in 0..MOST {
-            shelf.write(&one(&number.to_string())).unwrap();
+            shelf.write(&one(&number.to_string()), false).unwrap();
         }
-        assert!(shelf.write(&one("more")).unwrap_err().contains("delete one first"));
-        shelf.write(&one("7")).unwrap();
+        assert!(shelf.write(&one("more"), true).unwrap_err().contains("delete one first"));
+        assert_eq!(shelf.write(&one("7"), true), Ok(true));
+    }
+
+    #[test]
+    fn what_has_the_name_stays_unless_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Folder::in_state_directory(folder.path());
+        let noted = |note: String| Benchmark { note, ..one("a") };
+        // Of many that come together one is kept, whole.
+        let kept = std::thread::scope(|scope| {
+            let one = |number: usize| shelf.write(&noted(number.to_string().repeat(100_000)), false).unwrap();
+            let all: Vec<_> = (0..8).map(|number| scope.spawn(move || one(number))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).filter(|kept| *kept).count()
+        });
+        assert_eq!(kept, 1);
+        let first = shelf.read("a").unwrap().unwrap();
+        assert_eq!(first.note.len(), 100_000);
+        assert_eq!(shelf.write(&noted("new".into()), false), Ok(false));
+        assert_eq!(shelf.read("a"), Ok(Some(first)));
+        assert_eq!(shelf.write(&noted("new".into()), true), Ok(true));
+        assert_eq!(shelf.read("a").unwrap().unwrap().note, "new");
     }
 
     #[test]
@@ -172,6 +200,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("benchmarks"), "a file").unwrap();
         let shelf = Folder::in_state_directory(folder.path());
-        assert!(shelf.write(&one("a")).is_err() && shelf.names().is_err());
+        assert!(shelf.write(&one("a"), true).is_err() && shelf.names().is_err());
     }
 }

@@ -168,6 +168,12 @@ def test_the_old_routes_of_benchmarks(agent):
     ask(agent, where, "POST", {"name": "x", "duration_minutes": 0}, status=400)
     ask(agent, where, "POST", body, status=403, **{"X-Forwarded-For": "10.0.0.9"})
     ask(agent, "/api/performance/regressions?hours=169", status=400)
+    # Nothing is replaced unless that is asked for.
+    taken = ask(agent, where, "POST", body, status=409)
+    assert "production_baseline already" in taken["detail"] and '"replace": true' in taken["detail"], taken
+    assert ask(agent, f"{where}/production_baseline")["data"] == made["data"]
+    again = ask(agent, where, "POST", {**body, "replace": True})["data"]
+    assert again["end"] > made["data"]["end"] and ask(agent, f"{where}/production_baseline")["data"] == again
     # Runs that fail are no baseline.
     runs(4, 0.02, outcome="error", error="x")
     problem = ask(agent, where, "POST", {"name": "bad"}, status=409)

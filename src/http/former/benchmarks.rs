@@ -27,6 +27,8 @@ pub(super) struct Recorded {
     duration_minutes: i64,
     #[serde(default)]
     services: Option<Vec<String>>,
+    #[serde(default)]
+    replace: bool,
 }
 
 /// A comparison. The name of the benchmark is that of the path.
@@ -105,7 +107,7 @@ impl Site {
         Ok(success(&json!(benchmarks::one(&*shelf.0, name).map_err(without_kind)?)))
     }
 
-    /// Records one, in the place of what has its name; not of a time in which something was wrong.
+    /// Records one; not in the place of what has its name unless that is asked for, and not of a time in which something was wrong.
     pub(super) fn old_record(&self, wanted: &Recorded) -> Result<Json, Refused> {
         let shelf = self.shelf()?;
         let measured =
@@ -120,7 +122,7 @@ impl Site {
                 ));
             }
         }
-        shelf.0.write(&benchmark).map_err(|why| (StatusCode::SERVICE_UNAVAILABLE, why))?;
+        benchmarks::keep(&*shelf.0, &benchmark, wanted.replace, "\"replace\": true").map_err(told)?;
         Ok(json!({
             "status": "success",
             "message": format!("Benchmark '{}' created successfully", benchmark.name),

@@ -170,7 +170,8 @@ pub(super) fn recorded(_: &mut SchemaGenerator) -> Json {
         "properties": {
             "name": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"},
             "duration_minutes": {"type": "integer", "minimum": 1, "maximum": 1440, "default": 60},
-            "services": {"type": ["array", "null"], "items": {"type": "string"}, "description": "What is of these alone."}
+            "services": {"type": ["array", "null"], "items": {"type": "string"}, "description": "What is of these alone."},
+            "replace": {"type": "boolean", "default": false, "description": "Whether it replaces what has this name; 409 if it does not."}
         }
     })
 }

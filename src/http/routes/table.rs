@@ -512,7 +512,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         Operation::get("performanceBenchmarks", "The benchmarks that are kept.", &[json(former::benchmarks)]).fails(&[503]),
         Operation::local(
             "createPerformanceBenchmark",
-            "Records the last minutes, in the place of what has the name; not where something was wrong in them. From this machine alone.",
+            "Records the last minutes; not where something was wrong in them, and in the place of what has the name only if `replace` says so. From this machine alone.",
             &[json(shapes::one_benchmark)],
         )
         .body(JSON, former::recorded)

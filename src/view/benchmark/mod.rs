@@ -253,11 +253,11 @@ pub trait Shelf: Send + Sync {
     /// It cannot be read.
     fn read(&self, name: &str) -> Result<Option<Benchmark>, String>;
 
-    /// Keeps one, in the place of what has its name.
+    /// Keeps one; in the place of what has its name if `replace` says so. Whether it was kept: the name may be taken.
     ///
     /// # Errors
     /// It cannot be written, or there are too many.
-    fn write(&self, benchmark: &Benchmark) -> Result<(), String>;
+    fn write(&self, benchmark: &Benchmark, replace: bool) -> Result<bool, String>;
 
     /// Removes one; whether it was there.
     ///
