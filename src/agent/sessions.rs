@@ -11,7 +11,7 @@ use crate::clock::now;
 use crate::config::Config;
 use crate::http;
 use crate::hub::Hub;
-use crate::metrics::{Own, Registry};
+use crate::metrics::{OfReports, Own, Registry};
 use crate::respond::sessions::{Made, Make, Present, Sessions, file_reports};
 use crate::source::aside::apart;
 use crate::view::report;
@@ -42,7 +42,10 @@ impl Recordings {
         let account = self.kept.account();
         own.reports_written.inc_by(account.written.saturating_sub(own.reports_written.get()));
         own.report_failures.inc_by(account.failures.saturating_sub(own.report_failures.get()));
-        own.reports_failing.set(account.failing.into());
+        own.reports_dropped.inc_by(account.dropped.saturating_sub(own.reports_dropped.get()));
+        for (operation, fails) in [("session", account.failing), ("cleanup", account.untidy)] {
+            own.reports_failing.get_or_create_owned(&OfReports { operation }).set(fails.into());
+        }
         own.reports_size.set(i64::try_from(account.bytes).unwrap_or(i64::MAX));
     }
 

@@ -12,7 +12,7 @@ use super::{Agent, history, place};
 use crate::config::Config;
 use crate::http;
 use crate::hub::Hub;
-use crate::metrics::{OfTask, Own};
+use crate::metrics::{OfReports, OfTask, Own};
 use crate::respond::lines::Lines;
 use crate::respond::sessions;
 use crate::respond::tasks::{Around, Refused, Status, Task, Tasks};
@@ -22,6 +22,9 @@ use crate::source::aside::apart;
 const TIMES: &str = "the times of tasks";
 /// How long that may take, and the end of what runs.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The kind of the tasks that make reports.
+const REPORT: &str = "report";
 
 /// Tasks that run, and as what.
 #[derive(Debug, Default)]
@@ -40,8 +43,10 @@ impl Maintenance {
         if let Some(sessions) = &self.sessions {
             sessions.look(hub, own);
         }
-        let Some((tasks, ..)) = &self.running else { return };
-        for Status { name, runs, failures, last_success, last_seconds, overdue, .. } in tasks.list() {
+        let list = self.running.as_ref().map_or_else(Vec::new, |(tasks, ..)| tasks.list());
+        let unreported = list.iter().any(|task| task.kind == REPORT && task.failing);
+        own.reports_failing.get_or_create_owned(&OfReports { operation: "schedule" }).set(unreported.into());
+        for Status { name, runs, failures, last_success, last_seconds, overdue, .. } in list {
             let of = OfTask { task: name.clone() };
             let (runs_before, failures_before) =
                 self.counted.insert(name, (runs, failures)).unwrap_or_default();

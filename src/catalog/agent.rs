@@ -23,6 +23,7 @@ pub static PAGE: Page = Page {
         &EVENT_LOG_DROPPED,
         &REPORTS_WRITTEN,
         &REPORT_FAILURES,
+        &REPORTS_DROPPED,
         &REPORTS_FAILING,
         &REPORTS_SIZE,
         &RECORDING_FAILING,
@@ -279,10 +280,20 @@ pub static REPORT_FAILURES: Metric = Metric {
     kind: Kind::Counter,
     ..Metric::BLANK
 };
-/// Whether the last attempt failed.
+/// Reports that were given up.
+pub static REPORTS_DROPPED: Metric = Metric {
+    name: "agent_reports_dropped",
+    help: "Reports of sessions that will never be written",
+    note: "They could not be written for a week, or so many sessions came meanwhile that theirs were forgotten",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Whether something that is done with reports fails.
 pub static REPORTS_FAILING: Metric = Metric {
     name: "agent_reports_failing",
-    help: "Whether the last attempt to write a report failed (1) or not (0)",
+    help: "Whether reports cannot be written, sent or deleted (1) or can (0), by operation",
+    note: "`session`: the report of a session could not be written and is tried again. `schedule`: the last report of a task could not be made, written or sent. `cleanup`: the folder cannot be read, or old reports in it not be deleted. The log says why",
+    labels: &["operation"],
     ..Metric::BLANK
 };
 /// Bytes of the reports in their folder.

@@ -137,6 +137,16 @@ pub struct OfTask {
     pub task: String,
 }
 
+/// What can fail with reports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfReports {
+    /// One word: `session`, `schedule`, `cleanup`.
+    pub operation: &'static str,
+}
+
+/// What is done with reports: that of a session is written, that of each day or week is written or sent, old ones are deleted.
+pub(super) const REPORTS: [&str; 3] = ["session", "schedule", "cleanup"];
+
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Pushed {

@@ -28,7 +28,8 @@ use foldhash::fast::RandomState;
 pub use collector::Mirror;
 pub use labels::{
     Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline, OfHook,
-    OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, PushedObjects, Refused,
+    OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, PushedObjects,
+    Refused,
 };
 pub use own::Own;
 pub use read::{Labels, Sample};

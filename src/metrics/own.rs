@@ -21,8 +21,8 @@ use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit
 use super::Format;
 use super::labels::{
     Answered, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
-    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, Pushed,
-    PushedObjects, Refused,
+    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, Pushed,
+    PushedObjects, REPORTS, Refused,
 };
 use crate::catalog::{Metric, OWN, agent, benchmark, incident};
 use crate::event::{Kind, Timestamp};
@@ -118,8 +118,10 @@ pub struct Own {
     pub reports_written: Counter,
     /// Attempts to file one that failed.
     pub report_failures: Counter,
-    /// Whether the last attempt failed.
-    pub reports_failing: Gauge,
+    /// Reports that will never be written.
+    pub reports_dropped: Counter,
+    /// Whether something that is done with them fails.
+    pub reports_failing: Family<OfReports, Gauge>,
     /// Bytes of the reports in their folder.
     pub reports_size: Gauge,
     /// Runs of tasks.
@@ -215,7 +217,8 @@ impl Own {
             event_log_dropped: enter(r, &agent::EVENT_LOG_DROPPED, Counter::default()),
             reports_written: enter(r, &agent::REPORTS_WRITTEN, Counter::default()),
             report_failures: enter(r, &agent::REPORT_FAILURES, Counter::default()),
-            reports_failing: enter(r, &agent::REPORTS_FAILING, Gauge::default()),
+            reports_dropped: enter(r, &agent::REPORTS_DROPPED, Counter::default()),
+            reports_failing: enter(r, &agent::REPORTS_FAILING, Family::default()),
             reports_size: enter(r, &agent::REPORTS_SIZE, Gauge::default()),
             recording_failing: enter(r, &agent::RECORDING_FAILING, Gauge::default()),
             recording_lost: enter(r, &agent::RECORDING_LOST, Counter::default()),
@@ -288,6 +291,9 @@ impl Own {
         // A counter that begins where it is seen first hides what it was seen with.
         for reason in LOST_LINES {
             drop(own.log_lines_lost.get_or_create_owned(&LostLines { reason }));
+        }
+        for operation in REPORTS {
+            drop(own.reports_failing.get_or_create_owned(&OfReports { operation }));
         }
         for reason in ESCALATIONS {
             drop(own.incident_escalations.get_or_create_owned(&Escalation { reason }));

@@ -48,13 +48,15 @@ pub struct Book {
     all: Vec<Session>,
     /// Counts what changed, so that who keeps it knows.
     edition: u64,
+    /// Reports that were never written, because their sessions were forgotten first.
+    unwritten: u64,
 }
 
 impl Book {
     /// The sessions of before. Those that were open still are, until their end is seen.
     #[must_use]
     pub fn new(kept: Vec<Session>) -> Self {
-        let mut book = Self { all: kept, edition: 0 };
+        let mut book = Self { all: kept, ..Self::default() };
         book.bound();
         book
     }
@@ -69,6 +71,12 @@ impl Book {
     #[must_use]
     pub fn edition(&self) -> u64 {
         self.edition
+    }
+
+    /// How many reports were still to be written when their sessions were forgotten.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten
     }
 
     /// A session begins. One of the same name and origin that is open is given up: its end was not seen. Returns its id; nothing if it has no name.
@@ -324,7 +332,8 @@ impl Book {
             bytes -= size(one);
             gone += 1;
         }
-        self.all.drain(..gone);
+        let waits = |one: &Session| matches!(one.report, Some(Filed::Waiting { .. }));
+        self.unwritten += self.all.drain(..gone).filter(waits).count() as u64;
     }
 }
 
@@ -491,6 +500,25 @@ mod tests {
         assert!(book.all().len() <= KNOWN && book.all().iter().all(|one| one.name.len() <= NAME_MOST));
         let written = serde_json::to_string(book.all()).unwrap().len();
         assert!(written < BYTES + (BYTES >> 2), "{written}");
+    }
+
+    #[test]
+    fn reports_of_sessions_that_are_forgotten_are_counted() {
+        let mut book = Book::default();
+        let waiting = |book: &mut Book, second| {
+            let id = book.begin(Open { origin: Origin::Event, of: "p", name: "n" }, at(second)).unwrap();
+            book.end(&id, at(second), State::Ended);
+            book.file(&id, Some(Filed::Waiting { why: String::new() }));
+        };
+        (0..KNOWN as u64).for_each(|second| waiting(&mut book, second));
+        assert_eq!(book.unwritten(), 0);
+        (0..3).for_each(|more| waiting(&mut book, 2_000 + more));
+        assert_eq!((book.all().len(), book.unwritten()), (KNOWN, 3));
+        // Those that are written, or are not wanted, are no loss.
+        let ids: Vec<String> = book.all().iter().map(|one| one.id.clone()).collect();
+        ids.iter().for_each(|id| book.file(id, Some(Filed::Not { why: "x".into() })));
+        (0..3).for_each(|more| waiting(&mut book, 3_000 + more));
+        assert_eq!(book.unwritten(), 3);
     }
 
     const NAME_MOST: usize = super::super::NAME;

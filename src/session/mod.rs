@@ -122,6 +122,14 @@ pub enum Filed {
     },
 }
 
+impl Filed {
+    /// Whether it could not be written, and is still to be.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(self, Self::Waiting { why } if !why.is_empty())
+    }
+}
+
 /// A session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
@@ -184,7 +192,18 @@ impl Session {
         let start = self.start.saturating_add(SETTLE);
         (start.min(end.saturating_sub(1)), end)
     }
+
+    /// For how long at the end of that time what ended the session may be gone, in ms: a program that stopped recording when its
+    /// recording was over did what it should.
+    #[must_use]
+    pub fn gone(&self) -> i64 {
+        let ends_it = matches!(self.origin, Origin::Program | Origin::Stream) && self.state != State::Open;
+        if ends_it { SETTLE + LOOK } else { 0 }
+    }
 }
+
+/// A program or a stream is looked at once a second: so long after it went its session ends, at most, in ms.
+const LOOK: i64 = 1_500;
 
 /// How much later than a session its report's time begins and ends, in ms.
 pub const SETTLE: i64 = 2_000;

@@ -4,6 +4,7 @@ from __future__ import annotations
 import email
 import email.policy
 import html
+import json
 import re
 import socket
 import subprocess
@@ -210,6 +211,31 @@ def test_a_server_that_hangs_holds_nothing_up_and_gets_everything_later(agent, l
     assert len(own.got) == 1
     # It asserts that the end takes no longer than five seconds.
     agent.stop()
+
+
+def test_the_report_of_each_day_arrives_as_a_mail(agent, mail_servers, tmp_path):
+    """The verdict as its subject, in a text and in a page, and the report as a file that opens offline."""
+    own = mail_servers()
+    agent.configure([{"host": {"name": "host"}}], history={"interval": "1s"}, reports={"every": "day", "receivers": [plain(own, tmp_path)]})
+    # What is wrong for a moment is tried again.
+    own.answers.append("451 later")
+    agent.start()
+    wait_until(lambda: own.got, 60, "the mail")
+    mail, sender, recipients, _ = own.got[0]
+    assert own.refused == 1 and (sender, recipients) == ("agent@lab.example", ["lab@lab.example", "night@lab.example"])
+    assert mail.get_content_type() == "multipart/mixed" and mail["Auto-Submitted"] == "auto-generated"
+    [file] = mail.iter_attachments()
+    report = file.get_content()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d_day\.html", file.get_filename()) and file.get_content_type() == "text/html"
+    assert report.startswith("<!doctype html>") and report.rstrip().endswith("</html>") and "neural-exporter report" in report
+    usable = re.search(r"<p class=usable>(.*?)\.</p>", report)
+    verdict = html.unescape(usable[1])
+    assert mail["Subject"] == f"Report of the last day: {verdict}"
+    texts = {kind: html.unescape(mail.get_body((kind,)).get_content()) for kind in ("plain", "html")}
+    assert all(verdict in text and "/api/v1/report?format=html" in text for text in texts.values()), texts
+    assert f"<b>{verdict}</b>" in texts["html"] and "<b>" not in texts["plain"]
+    said = json.loads(subprocess.run([PROGRAM, "task", "list", "--output", "json", "--config", agent.file], capture_output=True, text=True, timeout=60).stdout)
+    assert "sent to email" in said[0]["outcome"], said
 
 
 def test_a_wrong_password_is_said_and_shown_nowhere(agent, levels, mail_servers, authority, tmp_path):

@@ -22,6 +22,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &LOG_LOST,
         &RECORDING,
         &HISTORY,
+        &REPORTS,
         &RULES,
         &UNDELIVERED,
     ],
@@ -338,6 +339,39 @@ static HISTORY: Alert = Alert {
     fires: Case::fires(20, &[("neural_history_file_failing", "0x2 1x20")], &[], "1"),
     // A disk that was full for five minutes.
     quiet: Case::quiet(20, &[("neural_history_file_failing", "0x2 1x5 0x15")]),
+    ..Alert::BLANK
+};
+
+static REPORTS: Alert = Alert {
+    name: "NeuralReportsFailing",
+    level: Level::new(Severity::Low, Priority::P2, 300, "neural_agent_reports_failing == 1"),
+    summary: "The agent on {{ $labels.instance }} cannot write, send or delete reports ({{ $labels.operation }})",
+    description: "It fails for more than five minutes. Recordings do not depend on it.",
+    meaning: "With `session`, the report of a session cannot be written into `reports.folder`, or not be made; it is tried again every 30 seconds for a week. With `schedule`, the last report of each day or week, or that of another task, could not be made, written or sent to one of `reports.receivers`. With `cleanup`, the folder is not there or cannot be read, or a report that `reports.keep` lets go cannot be deleted.",
+    immediate: &[
+        "Read the reason: `journalctl -u neural-exporter | grep report`; `neural-exporter session list` and `neural-exporter task list` show it as well.",
+        "With a full disk: free space in the folder of reports. With a folder that is gone: mount or make it. The agent continues by itself.",
+        "With `schedule`: run it when the reason is gone: `neural-exporter task run NAME`.",
+    ],
+    short_term: &["Give the agent's user the right to write there, also in its unit: `ReadWritePaths=`."],
+    long_term: &[
+        "Restrict what the reports take: `reports.keep`. Alert on the space of that disk: NeuralHostFilesystem.",
+    ],
+    queries: &[
+        "neural_agent_reports_failing",
+        "increase(neural_agent_report_failures_total[1h])",
+        "increase(neural_agent_reports_dropped_total[1d])",
+        "neural_agent_reports_bytes",
+    ],
+    related: &["NeuralTaskOverdue", "NeuralHostFilesystem", "NeuralAgentHistoryFailing"],
+    fires: Case::fires(
+        15,
+        &[("neural_agent_reports_failing{operation='session'}", "0x2 1x20")],
+        &[("operation", "session")],
+        "1",
+    ),
+    // A server that was away for three minutes.
+    quiet: Case::quiet(15, &[("neural_agent_reports_failing{operation='session'}", "0x2 1x3 0x15")]),
     ..Alert::BLANK
 };
 

@@ -53,7 +53,7 @@ pub type Make = dyn Fn(Option<&Session>, (i64, i64)) -> Result<Made, String> + S
 
 /// Files what is to be filed, until it is cancelled.
 pub async fn file_reports(sessions: Sessions, make: Arc<Make>, stop: CancellationToken) {
-    let (mut pause, mut tidied) = (LOOK, None::<u64>);
+    let (mut pause, mut tidying) = (LOOK, Tidying::default());
     loop {
         tokio::select! {
             biased;
@@ -63,7 +63,6 @@ pub async fn file_reports(sessions: Sessions, make: Arc<Make>, stop: Cancellatio
         let settings = sessions.settings();
         pause = LOOK;
         let Some(folder) = settings.folder.clone() else { continue };
-        let hour = tidied.is_none_or(|then| now().steady.saturating_sub(then) > TIDY.as_nanos() as u64);
         let mut wrote = false;
         if let Some(session) = sessions.due() {
             match one(&session, &settings, folder.clone(), make.clone()).await {
@@ -80,11 +79,19 @@ pub async fn file_reports(sessions: Sessions, make: Arc<Make>, stop: Cancellatio
                 }
             }
         }
-        if wrote || hour {
-            tidied = Some(now().steady);
-            sessions.tidy(folder, &settings).await;
+        if wrote || now().steady >= tidying.due {
+            sessions.tidy(folder, &settings, &mut tidying).await;
         }
     }
+}
+
+/// When the folder is looked at next for reports that are too old.
+#[derive(Debug, Default)]
+struct Tidying {
+    /// Ns of the steady clock.
+    due: u64,
+    /// Why it failed the last time; empty if it did not.
+    why: String,
 }
 
 /// Files the report of a time that is no session: its name is that of `about`. Returns the names of its files.
@@ -161,7 +168,6 @@ impl Sessions {
     /// What became of an attempt.
     fn filed(&self, id: &str, filed: Filed, outcome: Result<(), ()>) {
         let mut account = self.0.account.lock();
-        account.failing = outcome.is_err();
         match outcome {
             Ok(()) => account.written += 1,
             Err(()) => account.failures += 1,
@@ -172,27 +178,30 @@ impl Sessions {
     }
 
     fn failed(&self, session: &Session, why: &str) {
-        let before = self.0.account.lock().failing;
         let late = now().wall_milliseconds().saturating_sub(session.end.unwrap_or_default()) > GIVEN_UP;
         let why: String = why.chars().take(SHOWN).collect();
-        if !before || late {
+        // Each reason is said once of each session, and once more after a restart.
+        let known = session.report == Some(Filed::Waiting { why: why.clone() });
+        let said = known && self.0.account.lock().failures > 0;
+        if !said || late {
             let then = if late { "it is given up" } else { "it is tried again" };
             tracing::warn!(session = %quote(&session.name), "a report is not written, {then}: {}", quote(&why));
         }
+        self.0.account.lock().dropped += u64::from(late);
         let filed = if late { Filed::Not { why } } else { Filed::Waiting { why } };
         self.filed(&session.id, filed, Err(()));
     }
 
     /// Deletes reports that are too old, too many or too large.
-    async fn tidy(&self, folder: PathBuf, settings: &Settings) {
+    async fn tidy(&self, folder: PathBuf, settings: &Settings, last: &mut Tidying) {
         let at = now();
         let judged = self.0.clock.lock().judge(at, is_clock_synchronised(at.wall_milliseconds()));
-        let (keep, now) = (settings.keep.clone(), judged.is_ok().then(|| at.wall_milliseconds()));
+        let (keep, wall) = (settings.keep.clone(), judged.is_ok().then(|| at.wall_milliseconds()));
         let key = format!("reports in {}", folder.display());
         let own = folder.clone();
         let tidied =
-            apart(&key, PATIENCE, move || folder::tidy(&own, &keep, now, &[JSON_MARK, HTML_MARK])).await;
-        match tidied {
+            apart(&key, PATIENCE, move || folder::tidy(&own, &keep, wall, &[JSON_MARK, HTML_MARK])).await;
+        let failed = match tidied {
             Ok(Ok((gone, bytes))) => {
                 self.0.account.lock().bytes = bytes;
                 if gone > 0 {
@@ -201,9 +210,17 @@ impl Sessions {
                         folder.display()
                     );
                 }
+                String::new()
             }
-            Ok(Err(why)) => tracing::warn!("old reports stay in {}: {why}", folder.display()),
-            Err(why) => tracing::warn!("old reports stay in {}: {why}", folder.display()),
+            Ok(Err(why)) => format!("{}: {why}", folder.display()),
+            Err(why) => why,
+        };
+        self.0.account.lock().untidy = !failed.is_empty();
+        let pause = if failed.is_empty() { TIDY } else { AGAIN };
+        last.due = now().steady.saturating_add(pause.as_nanos() as u64);
+        if !failed.is_empty() && failed != last.why {
+            tracing::warn!("the folder of reports cannot be kept tidy, old ones stay: {failed}");
         }
+        last.why = failed;
     }
 }

@@ -1,6 +1,7 @@
 //! The folder of reports: files are put there whole, never in the place of another one, and the oldest go. Everything here may wait for a
 //! disk.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -118,7 +119,7 @@ fn settle(new: &Path, target: &Path) -> io::Result<()> {
 }
 
 /// A report that is in the folder.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Found {
     files: Vec<PathBuf>,
     /// When it was written, ms since the epoch.
@@ -132,7 +133,7 @@ struct Found {
 /// # Errors
 /// The folder cannot be read, or a file not be deleted.
 pub(super) fn tidy(folder: &Path, keep: &Keep, now: Option<i64>, marks: &[&str]) -> io::Result<(usize, u64)> {
-    let mut found: Vec<(String, Found)> = Vec::new();
+    let mut found: HashMap<String, Found> = HashMap::new();
     for entry in fs::read_dir(folder)?.take(MOST) {
         let path = entry?.path();
         let ending = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
@@ -145,16 +146,13 @@ pub(super) fn tidy(folder: &Path, keep: &Keep, now: Option<i64>, marks: &[&str])
         let at = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let at = at.map_or(0, |at| i64::try_from(at.as_millis()).unwrap_or(i64::MAX));
         let bytes = about.blocks().saturating_mul(512);
-        match found.iter_mut().find(|(other, _)| *other == stem) {
-            Some((_, one)) => {
-                one.files.push(path);
-                (one.at, one.bytes) = (one.at.max(at), one.bytes + bytes);
-            }
-            None => found.push((stem, Found { files: vec![path], at, bytes })),
-        }
+        let one = found.entry(stem).or_default();
+        one.files.push(path);
+        (one.at, one.bytes) = (one.at.max(at), one.bytes + bytes);
     }
+    let mut found: Vec<(String, Found)> = found.into_iter().collect();
     // The newest first.
-    found.sort_by_key(|(stem, one)| std::cmp::Reverse((one.at, stem.clone())));
+    found.sort_unstable_by(|(stem, one), (other, two)| (two.at, other).cmp(&(one.at, stem)));
     let oldest = keep
         .age
         .zip(now)
@@ -234,6 +232,37 @@ mod tests {
         put(folder.path(), &stem, "\"id\":\"1\"", &pieces("1")[1..]).unwrap();
         // The page alone of another one does not go beside it.
         assert_eq!(put(folder.path(), &stem, "\"id\":\"2\"", &pieces("2")[..1]).unwrap(), ["a-2.html"]);
+    }
+
+    #[test]
+    fn of_thousands_the_newest_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        // Their order in the folder, in their names and in time are three different ones.
+        let when = |number: u64| number * 2_741 % 5_000;
+        for number in 0..5_000 {
+            for ending in ["html", "json"] {
+                let path = at.join(format!("r{number}.{ending}"));
+                let mut file = File::create(&path).unwrap();
+                file.write_all(b"{\"kind\":\"x\"}").unwrap();
+                // The page is written a moment before.
+                let moment = Duration::from_millis(when(number) * 1_000 + u64::from(ending == "json"));
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(1_796_000_000) + moment).unwrap();
+            }
+        }
+        let keep = Keep { age: None, number: 1_234, max_bytes: Bytes(u64::MAX) };
+        let (gone, left) = tidy(at, &keep, None, MARKS).unwrap();
+        assert_eq!(gone, 5_000 - 1_234);
+        let mut names: Vec<u64> = Vec::new();
+        for name in listed(at) {
+            let number = name.trim_start_matches('r').split('.').next().unwrap().parse().unwrap();
+            assert!(when(number) >= 5_000 - 1_234, "{name} is too old");
+            names.push(number);
+        }
+        assert_eq!(names.len(), 2 * 1_234, "both files of each");
+        let held: u64 =
+            fs::read_dir(at).unwrap().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum();
+        assert_eq!(left, held);
     }
 
     #[test]

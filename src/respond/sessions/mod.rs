@@ -43,8 +43,12 @@ pub struct Account {
     pub written: u64,
     /// Attempts that failed.
     pub failures: u64,
-    /// Whether the last attempt failed.
+    /// Reports that will never be written: they were tried for a week, or their sessions were forgotten.
+    pub dropped: u64,
+    /// Whether one could not be written, and is still to be.
     pub failing: bool,
+    /// Whether old reports could not be looked for, or not be deleted.
+    pub untidy: bool,
     /// Bytes of the reports in the folder, as far as that was looked at.
     pub bytes: u64,
     /// Sessions that are open.
@@ -134,7 +138,18 @@ impl Sessions {
     /// What is counted.
     #[must_use]
     pub fn account(&self) -> Account {
-        Account { open: self.0.book.lock().open().count(), ..*self.0.account.lock() }
+        let account = *self.0.account.lock();
+        // Where no folder is named nothing is to be written.
+        let named = self.0.settings.lock().folder.is_some();
+        let book = self.0.book.lock();
+        let fails = |one: &Session| one.report.as_ref().is_some_and(Filed::is_failing);
+        Account {
+            open: book.open().count(),
+            dropped: account.dropped + book.unwritten(),
+            failing: named && book.all().iter().any(fails),
+            untidy: named && account.untidy,
+            ..account
+        }
     }
 
     /// The agent's second: what pipelines said, and what is there now.
@@ -161,8 +176,12 @@ impl Sessions {
     fn change<A>(&self, change: impl FnOnce(&mut Book) -> A) -> A {
         let settings = self.settings();
         let mut book = self.0.book.lock();
-        let before = book.edition();
+        let (before, lost) = (book.edition(), book.unwritten());
         let answer = change(&mut book);
+        let lost = book.unwritten() - lost;
+        if lost > 0 {
+            tracing::warn!("{lost} reports will never be written: there were too many sessions meanwhile");
+        }
         if book.edition() == before {
             return answer;
         }

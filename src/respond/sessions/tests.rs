@@ -143,13 +143,51 @@ async fn a_report_that_cannot_be_made_holds_up_no_other() {
         session => Ok(made(session)),
     });
     let stop = CancellationToken::new();
-    let task = tokio::spawn(async move { file_reports(sessions.clone(), make, stop.clone()).await });
-    for _ in 0..200 {
-        if std::fs::read_dir(folder.path()).unwrap().count() == 2 {
-            task.abort();
-            return;
+    let task = tokio::spawn(file_reports(sessions.clone(), make, stop.clone()));
+    let written = |one: &Session| one.name == "good" && matches!(one.report, Some(Filed::Written { .. }));
+    until(&sessions, "the other report", written).await;
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    let account = sessions.account();
+    assert!(account.failing && account.written == 1 && account.dropped == 0, "one still waits: {account:?}");
+    // Where no folder is named there is nothing to be written.
+    sessions.configure(&Settings::default());
+    assert!(!sessions.account().failing);
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_for_a_week_is_given_up_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sessions.json");
+    let mut book = Book::default();
+    let at = |days: i64| {
+        let ms = now().wall_milliseconds() - days * 86_400_000;
+        Timestamp { wall: ms.unsigned_abs() * 1_000_000, ..now() }
+    };
+    let id = book.begin(crate::session::Open { origin: Origin::Event, of: "p", name: "old" }, at(9)).unwrap();
+    book.end(&id, at(8), State::Ended);
+    book.file(&id, Some(Filed::Waiting { why: "it was full".into() }));
+    let document = Document { version: 1, clock: None, sessions: book.all().to_vec() };
+    std::fs::write(&file, serde_json::to_vec(&document).unwrap()).unwrap();
+    let sessions = Sessions::open(Some(file), Box::new(|| {}));
+    // What is not a folder can neither be written into nor be tidied.
+    let full = folder.path().join("full");
+    std::fs::write(&full, "").unwrap();
+    sessions.configure(&Settings { folder: Some(full), ..Settings::default() });
+    assert!(sessions.account().failing, "it is known from the file");
+    let stop = CancellationToken::new();
+    let make: Arc<Make> = Arc::new(|session, _| Ok(made(session)));
+    let task = tokio::spawn(file_reports(sessions.clone(), make, stop.clone()));
+    until(&sessions, "the end of it", |one| matches!(one.report, Some(Filed::Not { .. }))).await;
+    for _ in 0..100 {
+        if sessions.account().untidy {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the other report was not written");
+    let account = sessions.account();
+    assert_eq!((account.dropped, account.failures, account.failing, account.untidy), (1, 1, false, true));
+    stop.cancel();
+    task.await.unwrap();
 }

@@ -195,9 +195,10 @@ pub(super) static BOARD: Board = Board {
                 "{{instance}}",
             )])
             .empty("no recording"),
-            lines("Recorded reads and reports lost", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it; and attempts to write a report that failed.", &[
+            lines("Recorded reads and reports lost", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it; attempts to write a report that failed, and reports that will never be written.", &[
                 q("sum by (instance) (rate(neural_agent_recording_dropped_reads_total[$__rate_interval]))", "reads"),
-                q("sum by (instance) (rate(neural_agent_report_failures_total[$__rate_interval]))", "reports"),
+                q("sum by (instance) (rate(neural_agent_report_failures_total[$__rate_interval]))", "attempts at reports"),
+                q("sum by (instance) (rate(neural_agent_reports_dropped_total[$__rate_interval]))", "reports"),
             ])
             .empty("no recording"),
             lines("What the logs lost", "cps", "Lines of the log and of the event log that were dropped per second.", &[
