@@ -165,7 +165,7 @@ async fn episodes(agent: Option<&Server>, time: Time) -> (Option<Vec<Episode>>, 
 
 /// Asks everything, and makes the report. If nothing answers there is none.
 async fn make(asked: &Bridged, mut given: Given<'_>, note: Option<String>) -> Result<Report, String> {
-    let (answers, mut notes) = ask_all(asked, report::questions(given.time)).await?;
+    let (answers, mut notes) = ask_all(asked, report::questions(given.time, given.session.as_ref())).await?;
     notes.extend(note);
     given.answers = answers;
     given.notes = notes;

@@ -154,7 +154,9 @@ mod tests {
         fs::write(folder.path().join("secret.json"), "{}").unwrap();
         for name in ["../secret", "/etc/passwd", ".hidden", ""] {
             assert!(
-                shelf.read(name).is_err() && shelf.write(&one(name), true).is_err() && shelf.remove(name).is_err()
+                shelf.read(name).is_err()
+                    && shelf.write(&one(name), true).is_err()
+                    && shelf.remove(name).is_err()
             );
         }
         shelf.write(&one("a"), false).unwrap();

@@ -10,6 +10,14 @@ pub static KNOWN: Detail = Detail {
     ask: "max by (instance) (count_over_time(neural_agent_build_info[30s]) > bool 0)",
 };
 
+/// When the agent was scraped last: what changed from one point to the next did so between two scrapes, and no more is known of when.
+pub static SCRAPED: Detail = Detail {
+    key: "scraped",
+    labels: &[],
+    points: Points::Edges,
+    ask: "max by (instance) (timestamp(neural_agent_build_info))",
+};
+
 /// When devices streamed.
 pub static STREAMED: Detail = Detail {
     key: "streamed",
@@ -76,4 +84,4 @@ pub static FIRING: Detail = Detail {
 
 /// All of them.
 pub static DETAILS: &[&Detail] =
-    &[&KNOWN, &STREAMED, &LOST, &RATE, &MISSING, &MARKERS, &ASSESSED, &BAD, &FIRING];
+    &[&KNOWN, &SCRAPED, &STREAMED, &LOST, &RATE, &MISSING, &MARKERS, &ASSESSED, &BAD, &FIRING];

@@ -1,7 +1,7 @@
 //! What a report says of a time: a section for each kind of thing, a column of it for each number.
 //!
 //! A number is PromQL, evaluated at the end of the time. `$window` stands for its length, `$seconds` for the same in seconds, `$start`
-//! for its begin in seconds since the epoch, `$early` for a minute after its begin, `$growth(counter)` for by how much a counter grew in it that the agent counts itself, and `$moved(counter)` for the same of a
+//! for its begin in seconds since the epoch, `$early` for a minute after its begin, `$during` for the range of its length without the end in which what ended it is gone by now, `$growth(counter)` for by how much a counter grew in it that the agent counts itself, and `$moved(counter)` for the same of a
 //! counter that is older than the agent, as the bytes of a network interface are: see [`growth`] and [`moved`].
 
 pub mod details;
@@ -70,6 +70,8 @@ pub struct Detail {
 pub enum Points {
     /// As near as scrapes are, for what has a time.
     Close,
+    /// The same, and one before the first of them.
+    Edges,
     /// So many as fit on a page, for what is drawn.
     Few,
 }
@@ -119,9 +121,11 @@ fn grown(counter: &str, own: &str) -> String {
     )
 }
 
-/// A question with its time: `start` and `window` in ms.
+/// A question with its time: `start` and `window` in ms. `late` is how much of its end is not asked of what is `$during` it.
 #[must_use]
-pub fn text(ask: &str, start: i64, window: i64) -> String {
+pub fn text(ask: &str, start: i64, window: i64, late: i64) -> String {
+    let within = window.saturating_sub(late).max(1);
+    let ask = &ask.replace("$during", &format!("[{within}ms] offset {late}ms"));
     let out = written(&written(ask, "$growth(", growth), "$moved(", moved);
     let mut seconds = String::new();
     // Writing to a string cannot fail.
@@ -187,7 +191,7 @@ mod tests {
             let mut keys = BTreeSet::new();
             for column in section.columns {
                 assert!(keys.insert(column.key), "{}: {} is there twice", section.name, column.key);
-                let text = text(column.ask, 1_700_000_000_000, 1_800_000);
+                let text = text(column.ask, 1_700_000_000_000, 1_800_000, 0);
                 assert!(!text.contains('$'), "{text}");
                 for alert in column.judged.iter().flat_map(|judged| judged.alerts) {
                     assert!(alerts.contains(alert), "{alert} is no alert");

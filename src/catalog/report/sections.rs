@@ -195,7 +195,7 @@ const EXPECTED: Section = Section {
         "present",
         "Present",
         Unit::Ratio,
-        "avg by (instance, source, stream) (avg_over_time(neural_stream_present[$window]))",
+        "avg by (instance, source, stream) (avg_over_time(neural_stream_present$during))",
     )
     .judged(
         Judged::limit(Bound::Under(0.999), "was there for {} of the time", &["NeuralStreamMissing"])
@@ -214,14 +214,14 @@ const PROGRAMS: Section = Section {
             "recorded",
             "Recorded",
             Unit::Ratio,
-            "max by (instance, source) (avg_over_time(neural_program_state{state='recording'}[$window])) \
-             or max by (instance, source) (avg_over_time(neural_program_state[$window])) * 0",
+            "max by (instance, source) (avg_over_time(neural_program_state{state='recording'}$during)) \
+             or max by (instance, source) (avg_over_time(neural_program_state$during)) * 0",
         ),
         Column::new(
             "as_expected",
             "As expected",
             Unit::Ratio,
-            "min by (instance, source) (avg_over_time(neural_program_expected_state[$window]))",
+            "min by (instance, source) (avg_over_time(neural_program_expected_state$during))",
         )
         .judged(
             Judged::limit(

@@ -7,12 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Time, is_wanted};
 use crate::alert::incident::Incident;
-use crate::catalog::report::details::{ASSESSED, BAD, FIRING, KNOWN, LOST, MARKERS, MISSING, RATE, STREAMED};
+use crate::catalog::report::details::{
+    ASSESSED, BAD, FIRING, KNOWN, LOST, MARKERS, MISSING, RATE, SCRAPED, STREAMED,
+};
 use crate::catalog::report::{DETAILS, Detail, Points};
 use crate::promql::{Labels, Value};
 
-/// From one close point to the next, at least, ms: the usual time between scrapes. Longer where there would be too many points.
-const CLOSE: i64 = 5_000;
+/// From one close point to the next, ms: the shortest usual time between scrapes, up to the usual one where there would be more points
+/// than [`FINE`], and longer where there would be more than [`MOST`].
+const CLOSE: (i64, i64) = (1_000, 5_000);
+/// Points that cost nothing that is felt.
+const FINE: i64 = 1_800;
 /// Close points at most: a Prometheus answers no more than 11,000.
 const MOST: i64 = 10_000;
 /// Points of what is drawn.
@@ -165,17 +170,19 @@ pub(super) struct Details {
     pub(super) notes: Vec<String>,
 }
 
-/// The points of a line: the first, and from one to the next. Each tells of the time since the one before.
+/// The points of a line: the first, and from one to the next. Each tells of the time since the one before. Where scrapes are farther
+/// apart than points, several points see the same scrape: [`Scrapes`] tells which.
 pub(super) fn grid(points: Points, time: Time) -> (i64, i64) {
     let window = time.window();
     let (nearest, most) = match points {
-        Points::Close => (CLOSE, MOST),
+        Points::Close | Points::Edges => ((window / FINE).clamp(CLOSE.0, CLOSE.1), MOST),
         Points::Few => (LEAST, FEW),
     };
     // They fill the time, but for less than a step: what is lost in it is in one of them.
     let number = (window / nearest).clamp(1, most);
     let step = (window / number).max(1);
-    (time.end - (number - 1) * step, step)
+    let before = i64::from(points == Points::Edges);
+    (time.end - (number - 1 + before) * step, step)
 }
 
 /// Labels of an answer that tell lines apart, if they are asked for.
@@ -197,7 +204,24 @@ struct Told<'a> {
 
 type Series = (BTreeMap<String, String>, Vec<(i64, f64)>);
 
+/// When each machine was scraped last, by point.
+struct Scrapes(Vec<Series>);
+
+impl Scrapes {
+    /// The last scrape of the machine that labels are of, as a point sees it; the point itself where none is known.
+    fn last(&self, labels: &BTreeMap<String, String>, point: i64) -> i64 {
+        let here = self.0.iter().find(|(of, _)| of.get("instance") == labels.get("instance"));
+        let points = here.map(|(_, points)| &**points).unwrap_or_default();
+        let place = points.binary_search_by_key(&point, |(at, _)| *at).ok();
+        place.and_then(|place| points.get(place)).map_or(point, |(_, seconds)| (seconds * 1e3).round() as i64)
+    }
+}
+
 impl Told<'_> {
+    fn scrapes(&self) -> Scrapes {
+        Scrapes(self.series(&SCRAPED))
+    }
+
     fn series(&self, line: &'static Detail) -> Vec<Series> {
         let answer =
             self.answers.iter().find(|(one, _)| one.key == line.key).and_then(|(_, value)| value.as_ref());
@@ -216,6 +240,7 @@ impl Told<'_> {
     /// Times at which something was lost, and times in which a device did not stream although the agent was there.
     fn gaps(&self) -> Vec<Gap> {
         let (_, step) = grid(Points::Close, self.time);
+        let scrapes = self.scrapes();
         let rates = self.series(&RATE);
         let mut gaps = Vec::new();
         for (line, timed) in [(&LOST, true), (&MISSING, false)] {
@@ -224,10 +249,10 @@ impl Told<'_> {
                 let rate = rate.and_then(|(_, points)| points.last()).map(|(_, rate)| *rate);
                 let rate = rate.filter(|rate| *rate > 0.0);
                 gaps.extend(points.into_iter().map(|(at, lost)| Gap {
-                    labels: labels.clone(),
                     kind: GapKind::Lost,
-                    from: at - step,
-                    to: at,
+                    from: scrapes.last(&labels, at - step),
+                    to: scrapes.last(&labels, at),
+                    labels: labels.clone(),
                     lost: Some(lost),
                     seconds: rate.map(|rate| lost / rate),
                 }));
@@ -241,6 +266,7 @@ impl Told<'_> {
             let silent = |at: i64| streamed.get(&at).is_none_or(|value| *value < 1.0);
             let silent = there.iter().filter(|(at, there)| *there > 0.0 && silent(*at)).map(|(at, _)| *at);
             for (from, to) in runs(silent, step) {
+                let (from, to) = (scrapes.last(&labels, from), scrapes.last(&labels, to));
                 let seconds = Some((to - from) as f64 / 1e3);
                 gaps.push(Gap {
                     labels: labels.clone(),
@@ -302,12 +328,15 @@ impl Told<'_> {
     }
 
     fn marks(&self) -> Vec<Mark> {
-        let series = self.series(&MARKERS).into_iter();
-        let mut marks: Vec<Mark> = series
-            .flat_map(|(labels, points)| {
-                points.into_iter().map(move |(at, count)| Mark { labels: labels.clone(), at, count })
-            })
-            .collect();
+        let scrapes = self.scrapes();
+        let mut marks: Vec<Mark> = Vec::new();
+        for (labels, points) in self.series(&MARKERS) {
+            marks.extend(points.into_iter().map(|(at, count)| Mark {
+                at: scrapes.last(&labels, at),
+                labels: labels.clone(),
+                count,
+            }));
+        }
         marks.sort_by(|a, b| (a.at, &a.labels).cmp(&(b.at, &b.labels)));
         marks
     }

@@ -71,6 +71,18 @@ pub enum Answer {
     Unknown,
 }
 
+impl Answer {
+    /// The word, as it is in JSON.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::WithCare => "with_care",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Whether a recording depends on what a table tells.
 pub(super) fn is_of_data(section: &str) -> bool {
     RECORDING.contains(&section)

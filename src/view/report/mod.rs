@@ -3,6 +3,7 @@
 //! Pure: [`questions`] lists what is to be asked, in PromQL; [`build`] makes a [`Report`] of the answers. A number that
 //! has no answer is absent, never 0.
 
+mod csv;
 mod detail;
 mod findings;
 mod html;
@@ -26,10 +27,11 @@ use crate::catalog::report::{self as table, DETAILS, SECTIONS};
 use crate::promql::{Labels, Value, When};
 use crate::session::Session;
 
+pub use csv::write as write_csv;
 pub use detail::{Episode, Fired, Gap, GapKind, Mark, Strip, StripPart};
 pub use findings::{Answer, Bottleneck, Stability, Usable};
 pub use html::write as write_html;
-pub use text::{write as write_text, write_csv, write_markdown};
+pub use text::{write as write_text, write_markdown};
 pub use trend::{Course, Trend};
 
 /// What a report is called in the first field of its JSON.
@@ -78,12 +80,13 @@ pub fn schema() -> serde_json::Value {
 /// A question: an expression and when it is asked.
 pub type Question = (String, When);
 
-/// What is to be asked for a report: answers are given to [`build`] in the same order.
+/// What is to be asked for a report of a time, or of a session that has it: answers are given to [`build`] in the same order.
 #[must_use]
-pub fn questions(time: Time) -> Vec<Question> {
+pub fn questions(time: Time, session: Option<&Session>) -> Vec<Question> {
+    let late = session.map_or(0, |session| session.gone().min(time.window() / 2));
     let columns = SECTIONS.iter().flat_map(|section| section.columns);
-    let numbers =
-        columns.map(|column| (table::text(column.ask, time.start, time.window()), When::At(time.end)));
+    let text = |ask| table::text(ask, time.start, time.window(), late);
+    let numbers = columns.map(|column| (text(column.ask), When::At(time.end)));
     let step = time.step();
     // Points end with the time, and the first one has a whole step before it.
     let start = time.end - (time.window() / step - 1).max(0) * step;

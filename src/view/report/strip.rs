@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Cell, GapKind, Report, Strip};
-use crate::promql::moment;
+use crate::promql::{moment, moment_ms};
 use crate::view::html::{class_of, escape, head};
 use crate::view::screen::clean;
 use crate::view::words::{count, digits, list, span};
@@ -195,7 +195,7 @@ fn all(report: &Report) -> Vec<List> {
         let until = if one.on { "fires on".to_owned() } else { moment(one.to) };
         vec![moment(one.from), until, one.alert.clone(), who(&one.labels)]
     };
-    let mark = |one: &super::Mark| vec![moment(one.at), who(&one.labels), digits(one.count)];
+    let mark = |one: &super::Mark| vec![exact(one.at), who(&one.labels), digits(one.count)];
     let lists: [List; 4] = [
         ("Gaps", &["Between", "and (UTC)", "Of", "What", "How long"], report.gaps.iter().map(gap).collect()),
         (
@@ -232,6 +232,11 @@ pub(super) fn lists(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     all(report).into_iter().map(|(heading, _, rows)| (heading, lines(rows))).collect()
 }
 
+/// A time of a scrape: to the millisecond, if it is not a whole second.
+fn exact(ms: i64) -> String {
+    if ms.rem_euclid(1000) == 0 { moment(ms) } else { moment_ms(ms) }
+}
+
 fn gap(gap: &super::Gap) -> Vec<String> {
     let what = match (gap.kind, gap.lost) {
         (GapKind::Silent, _) => "it did not stream".to_owned(),
@@ -244,7 +249,7 @@ fn gap(gap: &super::Gap) -> Vec<String> {
     let length = gap
         .seconds
         .map_or_else(|| "–".to_owned(), |seconds| super::amount(seconds, crate::catalog::Unit::Seconds));
-    vec![moment(gap.from), moment(gap.to), who(&gap.labels), what, length]
+    vec![exact(gap.from), exact(gap.to), who(&gap.labels), what, length]
 }
 
 /// What stands at the top of the report of a session.

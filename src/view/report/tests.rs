@@ -25,9 +25,20 @@ impl Select for Samples {
 
 impl Samples {
     /// A series of these milliseconds before the end, whose value is a function of the time.
-    fn with(mut self, series: &str, (from, to): (i64, i64), value: impl Fn(i64) -> f64) -> Self {
+    fn with(self, series: &str, (from, to): (i64, i64), value: impl Fn(i64) -> f64) -> Self {
+        self.each((SCRAPE, 0), series, (from, to), value)
+    }
+
+    /// The same with another time from one scrape to the next, and the last one so long before the end.
+    fn each(
+        mut self,
+        (scrape, late): (i64, i64),
+        series: &str,
+        (from, to): (i64, i64),
+        value: impl Fn(i64) -> f64,
+    ) -> Self {
         let series = series.replace('}', ",job=\"neural\",instance=\"here\"}").replace("{,", "{");
-        let times = (from / SCRAPE..=to / SCRAPE).map(|place| place * SCRAPE);
+        let times = (from / scrape..=to / scrape).map(|place| place * scrape - late);
         let samples = times.map(|t| Sample { t: END + t, v: value(t) }).collect();
         self.0.push((read_labels(&series).unwrap(), samples));
         self
@@ -43,7 +54,7 @@ impl Samples {
     }
 
     fn number(&self, ask: &str, window: i64) -> Option<f64> {
-        let text = written(ask, END - window, window);
+        let text = written(ask, END - window, window, 0);
         let answer =
             promql::evaluate(&promql::parse(&text).unwrap(), &Query::new(When::At(END)), self).unwrap();
         let Value::Vector(elements) = answer.value else { panic!("{text}") };
@@ -52,18 +63,33 @@ impl Samples {
     }
 
     fn report(&self, only: &[(String, String)]) -> Report {
-        self.report_within(only, &Limits::default())
+        self.report_of(HOUR, only)
     }
 
     fn report_within(&self, only: &[(String, String)], limits: &Limits) -> Report {
-        let time = Time { start: END - HOUR, end: END };
+        self.report_about(None, HOUR, only, limits)
+    }
+
+    /// A report of so many milliseconds before the end.
+    fn report_of(&self, window: i64, only: &[(String, String)]) -> Report {
+        self.report_about(None, window, only, &Limits::default())
+    }
+
+    fn report_about(
+        &self,
+        session: Option<Session>,
+        window: i64,
+        only: &[(String, String)],
+        limits: &Limits,
+    ) -> Report {
+        let time = Time { start: END - window, end: END };
         let answer = |(text, when): Question| {
             let query = Query { max_samples: 10_000_000, ..Query::new(when) };
             let answer = promql::evaluate(&promql::parse(&text).unwrap(), &query, self);
             Some(answer.unwrap_or_else(|error| panic!("{text}: {error}")).value)
         };
-        let answers = questions(time).into_iter().map(answer).collect();
-        build(Given { only, ..Given::new(time, "a test".into(), answers, limits) })
+        let answers = questions(time, session.as_ref()).into_iter().map(answer).collect();
+        build(Given { only, session, ..Given::new(time, "a test".into(), answers, limits) })
     }
 }
 
@@ -74,7 +100,7 @@ fn ten(began: i64) -> impl Fn(i64) -> f64 {
 
 #[test]
 fn every_question_is_promql() {
-    for (text, _) in questions(Time { start: END - HOUR, end: END }) {
+    for (text, _) in questions(Time { start: END - HOUR, end: END }, None) {
         promql::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
@@ -345,7 +371,7 @@ fn every_form_tells_the_same_and_nothing_hostile_gets_through() {
     assert!(!html.contains("http://") && !html.contains("https://"), "nothing from elsewhere");
     assert!(text.contains("45,000") && html.contains("45,000") && markdown.contains("45,000"));
     assert!(csv.lines().all(|line| line.matches('"').count() % 2 == 0), "no field goes over a line: {csv}");
-    assert!(csv.contains(",lost,,45000,degraded\n"), "{csv}");
+    assert!(csv.contains(",lost,,45000,degraded,,\n"), "{csv}");
     assert!(!markdown.contains("<script"));
     assert!(!text.contains("=<script>\"\n"), "no line is forged: {text}");
     let read: Report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();

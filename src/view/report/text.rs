@@ -1,10 +1,9 @@
-//! A report as text for a terminal, as Markdown, and as CSV.
+//! A report as text for a terminal, and as Markdown.
 
 use std::fmt::Write;
 
-use super::{Cell, Report, Row, Section};
-use crate::promql::{moment, number};
-use crate::view::csv::field;
+use super::{Report, Row, Section};
+use crate::promql::moment;
 use crate::view::screen::{blocks, clean as visible, sign};
 use crate::view::words::{digits, span};
 use crate::view::{Sentence, Status};
@@ -244,33 +243,6 @@ pub fn write_markdown(report: &Report) -> String {
     }
     for note in &report.notes {
         let _ = writeln!(out, "\nNote: {}", safe(note));
-    }
-    out
-}
-
-/// As CSV: a line for each value, with the table, the labels, the column and its unit.
-#[must_use]
-pub fn write_csv(report: &Report) -> String {
-    let mut out = String::from("section,labels,key,unit,value,status\n");
-    for section in &report.sections {
-        for row in &section.rows {
-            let labels: Vec<String> =
-                row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let labels = field(&labels.join(";"));
-            for column in &section.columns {
-                let value = match row.values.get(&column.key) {
-                    Some(Cell::Number(value)) => number(*value),
-                    Some(Cell::Word(word)) => field(word),
-                    None => continue,
-                };
-                let status = row.status.as_str();
-                let _ = writeln!(
-                    out,
-                    "{},{labels},{},{},{value},{status}",
-                    section.name, column.key, column.unit
-                );
-            }
-        }
     }
     out
 }

@@ -105,6 +105,166 @@ fn each_gap_has_its_time_and_what_was_lost_in_it() {
 }
 
 #[test]
+fn the_times_of_a_gap_are_those_of_the_scrapes_around_it() {
+    // A minute, and five hours, in which points lie farther apart; scrapes of a second to a quarter of a minute, at odd times.
+    for (window, scrape, late) in [
+        (60_000, 1_000, 300),
+        (60_000, 5_000, 1_700),
+        (90_000, 15_000, 4_321),
+        (20 * 60_000, 1_000, 999),
+        (5 * HOUR, 15_000, 4_321),
+    ] {
+        let (before, each) = ((-2 * window - HOUR, 0), (scrape, late));
+        let lost = -30_000 - late;
+        let streams = move |t: i64| f64::from(!(-45_000 - late..-30_000 - late).contains(&t));
+        let report = Samples::default()
+            .each(each, "neural_agent_build_info{}", before, |_| 1.0)
+            .each(each, "neural_device_lost_packets_total{device=\"d\"}", before, step(lost, 5.0))
+            .each(
+                each,
+                "neural_stream_missing_samples_total{source=\"l\",stream=\"s\"}",
+                before,
+                step(lost, 7.0),
+            )
+            .each(each, "neural_stream_markers_total{source=\"l\",stream=\"m\"}", before, step(lost, 2.0))
+            .each(each, "neural_device_streaming{device=\"d\"}", before, streams)
+            .report_of(window, &[]);
+        let case = format!("{window} {scrape} {late}");
+        let gaps: Vec<_> =
+            report.gaps.iter().map(|gap| (gap.kind, gap.from - END, gap.to - END, gap.lost)).collect();
+        assert_eq!(
+            gaps,
+            [
+                (GapKind::Silent, -45_000 - late - scrape, -30_000 - late - scrape, None),
+                (GapKind::Lost, lost - scrape, lost, Some(5.0)),
+                (GapKind::Lost, lost - scrape, lost, Some(7.0)),
+            ],
+            "{case}"
+        );
+        assert_eq!(report.gaps[0].seconds, Some(15.0), "{case}");
+        let marks: Vec<_> = report.marks.iter().map(|mark| (mark.at - END, mark.count)).collect();
+        assert_eq!(marks, [(lost, 2.0)], "{case}");
+        let text = write_text(&report);
+        let shown = promql::moment_ms(END + lost);
+        assert!(text.contains(&shown), "{case}: no {shown} in {text}");
+    }
+}
+
+#[test]
+fn a_program_that_stops_when_its_recording_is_over_did_what_it_should() {
+    let one = |origin: Origin, state: State| {
+        let mut one = session("x");
+        (one.origin, one.state) = (origin, state);
+        one
+    };
+    // It stops a second before that is seen; the report's time is two seconds longer.
+    let stops = |t: i64| f64::from(t < -3_000);
+    let samples = |is: fn(i64) -> f64| {
+        let each = (1_000, 0);
+        let before = (-2 * HOUR, 0);
+        let value = move |t: i64| stops(t).min(is(t));
+        Samples::default()
+            .each(each, "neural_agent_build_info{}", before, |_| 1.0)
+            .each(each, "neural_program_state{source=\"p\",state=\"recording\"}", before, value)
+            .each(each, "neural_program_expected_state{source=\"p\"}", before, value)
+            .each(each, "neural_stream_present{source=\"l\",stream=\"s\"}", before, value)
+    };
+    let minutes = 5 * 60_000;
+    let seen = |session: Option<Session>, is: fn(i64) -> f64| {
+        let report = samples(is).report_about(session, minutes, &[]);
+        let of = |section, key| value(&report, section, 0, key).unwrap();
+        let said = report.verdict.sentences.len();
+        (of("programs", "recorded"), of("programs", "as_expected"), of("expected_streams", "present"), said)
+    };
+    for origin in [Origin::Program, Origin::Stream] {
+        assert_eq!(seen(Some(one(origin, State::Ended)), |_| 1.0), (1.0, 1.0, 1.0, 0), "{origin:?}");
+    }
+    // Who stops while a person's session goes on does not; nor one that stopped for a while in between.
+    for session in [None, Some(one(Origin::Hand, State::Ended)), Some(one(Origin::Program, State::Open))] {
+        let (recorded, expected, present, said) = seen(session, |_| 1.0);
+        assert!(recorded < 1.0 && expected < 0.999 && present < 0.999 && said == 2);
+    }
+    let away = |t: i64| f64::from(!(-60_000..-50_000).contains(&t));
+    let (recorded, expected, present, said) = seen(Some(one(Origin::Program, State::Ended)), away);
+    assert!(recorded < 0.98 && expected < 0.98 && present < 0.98 && said == 2);
+}
+
+#[test]
+fn every_form_has_the_same_facts() {
+    let stage = |samples: Samples, name: &str, seconds: f64| {
+        let of = format!("{{pipeline=\"bci\",stage=\"{name}\"}}");
+        let runs = |t: i64| ((t + 9 * HOUR) / 100) as f64;
+        // It becomes slower in the second half.
+        let sum = move |t: i64| (runs(t) + (t + HOUR / 2).max(0) as f64 / 200.0) * seconds;
+        let at = (-2 * HOUR, 0);
+        samples.with(&format!("neural_stage_duration_seconds_count{of}"), at, runs).with(
+            &format!("neural_stage_duration_seconds_sum{of}"),
+            at,
+            sum,
+        )
+    };
+    let report = report(&stage(stage(laboratory(), "filter", 0.005), "classify", 0.045));
+    let report = Report { notes: vec!["the server was away for a while".into()], ..report };
+    let (text, markdown, html, csv, json) = (
+        write_text(&report),
+        write_markdown(&report),
+        write_html(&report),
+        write_csv(&report),
+        serde_json::to_string(&report).unwrap(),
+    );
+    // Numbers are written as each form writes them.
+    let facts: &[(&str, &[&str])] = &[
+        ("whether it is usable", &["Usable with care: channel 3 of cyton was good for 83.3 % of the time"]),
+        ("its session", &["sub-01_task-rest <1>", "sub-01_task-rest &lt;1>", "sub-01_task-rest &lt;1&gt;"]),
+        ("its begin", &["2023-11-14T21:13:20", "\"start\":1699996400000"]),
+        ("its end", &["2023-11-14T22:13:20", "\"end\":1700000000000"]),
+        ("who answered", &["a test"]),
+        ("what to do", &["electrode"]),
+        ("a number of a table", &["7 k\u{3a9}", "impedance_start,ohms,7000", "\"impedance_start\":7000.0"]),
+        ("the begin of the loss", &["2023-11-14T21:43:15", "\"from\":1699998195000"]),
+        ("the end of the loss", &["2023-11-14T21:43:20", "\"to\":1699998200000"]),
+        ("how much was lost", &["40 packets lost", "lost,,40,", "\"lost\":40.0"]),
+        ("how long that was", &["160 ms", "duration,seconds,0.16,", "\"seconds\":0.16"]),
+        ("what a stream lost", &["6 samples lost", "lost,,6,", "\"lost\":6.0"]),
+        ("the begin of the silence", &["2023-11-14T21:53:15", "\"from\":1699998795000"]),
+        ("the end of the silence", &["2023-11-14T21:54:15", "\"to\":1699998855000"]),
+        ("that it was silent", &["it did not stream", "silent,seconds,60,", "\"kind\":\"silent\""]),
+        ("when an alert fired", &["2023-11-14T21:24:20", "\"from\":1699997060000"]),
+        ("what fired", &["NeuralChannelBad"]),
+        ("the incident", &["<C4> of cyton is bad", "&lt;C4> of cyton is bad", "&lt;C4&gt; of cyton is bad"]),
+        ("its priority", &["P1"]),
+        ("the first markers", &["2023-11-14T21:33:20", "\"at\":1699997600000"]),
+        ("how many there were", &["Markers  3", "markers,,3,", "<td>3</td>", "\"count\":3.0"]),
+        ("where the time goes", &["classify of bci takes 90 % of the stages", "\"share\":0.9"]),
+        (
+            "what rises",
+            &[
+                "mean duration of classify of bci is rising",
+                "stage_duration,,\"rising\"",
+                "\"course\":\"rising\"",
+            ],
+        ),
+        ("the stability", &["STABILITY", "Stability: ", "stability,\"\",score", "\"stability\":{"]),
+        ("the note", &["the server was away for a while"]),
+    ];
+    for (form, written) in
+        [("text", &text), ("md", &markdown), ("html", &html), ("csv", &csv), ("json", &json)]
+    {
+        for (fact, ways) in facts {
+            assert!(ways.iter().any(|way| written.contains(way)), "{form} does not say {fact}: {written}");
+        }
+    }
+    let read: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!((&read.gaps, &read.marks, &read.fired), (&report.gaps, &report.marks, &report.fired));
+    assert_eq!((&read.incidents, &read.notes), (&report.incidents, &report.notes));
+    let columns: Vec<usize> = csv
+        .lines()
+        .map(|line| line.split('"').step_by(2).map(|part| part.matches(',').count()).sum())
+        .collect();
+    assert!(columns.iter().all(|commas| *commas == 7), "{csv}");
+}
+
+#[test]
 fn a_board_that_is_new_lost_its_first_packets_then_and_not_before() {
     // Its counter appears with 5 in it; the agent was there before.
     let samples = Samples::default().agent(-2 * HOUR, -9 * HOUR).with(
@@ -163,7 +323,7 @@ fn markers_alerts_and_what_was_at_the_begin() {
     let fired: Vec<(&str, i64, i64, bool)> =
         report.fired.iter().map(|one| (&*one.alert, one.from - END, one.to - END, one.on)).collect();
     // A sample counts for five minutes where no staleness mark ends it.
-    assert_eq!(fired, [("NeuralChannelBad", -49 * 60_000, -40 * 60_000 - 5_000, false)]);
+    assert_eq!(fired, [("NeuralChannelBad", -49 * 60_000, -40 * 60_000 - 2_000, false)]);
     assert_eq!(value(&report, "channels", 0, "impedance_start"), Some(7_000.0));
     assert_eq!(value(&report, "channels", 0, "impedance"), Some(9_000.0));
     let start = value(&report, "devices", 0, "battery_start").unwrap();
