@@ -13,7 +13,7 @@ use crate::clock::now;
 use crate::setting::Span;
 use crate::view::Status;
 use crate::view::benchmark::{
-    self, Benchmark, Comparison, Listed, Severity, check_name, compare, regression_questions, regressions,
+    self, Benchmark, Listed, Severity, check_name, check_step, compare, regression_questions, regressions,
     usual_step,
 };
 use crate::view::report::{self, Time};
@@ -277,16 +277,22 @@ impl Times {
         Err(End::Usage("the time is empty: --from is not before --to".to_owned()))
     }
 
-    fn step(&self, usual: i64) -> i64 {
-        self.step.map_or(usual, |step| i64::try_from(step.0.as_millis()).unwrap_or(i64::MAX).max(1000))
+    /// From one point to the next.
+    fn step(&self, time: Time, usual: i64) -> Result<i64, End> {
+        let step =
+            self.step.map_or(usual, |step| i64::try_from(step.0.as_millis()).unwrap_or(i64::MAX).max(1000));
+        let hint = "take a longer time, or a shorter step with --step; eight points are needed";
+        check_step(time, step).map_err(|why| End::Usage(format!("{why}\n  hint: {hint}")))?;
+        Ok(step)
     }
 }
 
 async fn record(args: &Record) -> Result<Exit, End> {
     check_name(&args.name).map_err(End::Usage)?;
     let time = args.time.time(3600)?;
+    let step = args.time.step(time, usual_step(time))?;
     let (asked, limits) = (args.whom.open()?, args.whom.limits()?);
-    let (answers, notes) = ask_all(&asked, report::questions(time)).await.map_err(End::Wrong)?;
+    let (answers, notes) = ask_all(&asked, report::questions(time, None)).await.map_err(End::Wrong)?;
     let source = asked.name();
     let given = report::Given { notes, ..report::Given::new(time, source.clone(), answers, &limits) };
     let verdict = report::build(given).verdict;
@@ -297,7 +303,6 @@ async fn record(args: &Record) -> Result<Exit, End> {
             verdict.words
         )));
     }
-    let step = args.time.step(usual_step(time));
     let (answers, notes) = ask_all(&asked, benchmark::questions(time, step)).await.map_err(End::Wrong)?;
     for note in notes {
         complain(&format!("note: {note}"));
@@ -334,11 +339,12 @@ async fn compared(args: &Compare) -> Result<Exit, End> {
     };
     let (asked, limits) = (args.whom.open()?, args.whom.limits()?);
     let time = args.time.time(1800)?;
-    let step = args.time.step(usual_step(time).min(baseline.step));
+    let step = args.time.step(time, usual_step(time).min(baseline.step))?;
     let (answers, notes) = ask_all(&asked, benchmark::questions(time, step)).await.map_err(End::Wrong)?;
     let (name, source, only) = (String::new(), asked.name(), &baseline.only[..]);
     let current = benchmark::build(benchmark::Given { name, time, step, source, answers, only });
-    let comparison = Comparison { notes, ..compare(&baseline, &current, &limits) };
+    let mut comparison = compare(&baseline, &current, &limits);
+    comparison.notes.extend(notes);
     let shown = match args.output {
         Output::Text => benchmark::write(&comparison, args.all).into_bytes(),
         Output::Json => json(&comparison),

@@ -18,8 +18,8 @@ use crate::clock::now;
 use crate::promql::{Error, Kind};
 use crate::view::Status;
 use crate::view::benchmark::{
-    self, Benchmark, Comparison, Listed, Outcome, Regressions, Shelf, check_name, regression_questions,
-    regressions,
+    self, Benchmark, Comparison, Listed, Outcome, Regressions, Shelf, check_name, check_step,
+    regression_questions, regressions,
 };
 use crate::view::report::Time;
 
@@ -150,6 +150,7 @@ impl Site {
         step: i64,
         only: &[(String, String)],
     ) -> Result<Benchmark, Refused> {
+        check_step(time, step).map_err(|why| wrong(&why))?;
         let questions = benchmark::questions(time, step);
         let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
         let (name, source) = (name.to_owned(), "the agent's history".to_owned());

@@ -152,6 +152,10 @@ pub fn compare(baseline: &Benchmark, current: &Benchmark, limits: &Limits) -> Co
     for row in &rows {
         *counts.entry(row.outcome).or_insert(0) += 1;
     }
+    let said = |whose: &str, one: &Benchmark| -> Vec<String> {
+        one.notes.iter().map(|note| format!("{whose}: {note}")).collect()
+    };
+    let notes = [said("the benchmark", baseline), said("the time beside it", current)].concat();
     let judged = rows.iter().any(|row| row.outcome != Outcome::Unjudged);
     let status = match rows.iter().filter_map(|row| row.severity).max() {
         Some(Severity::Critical) => Status::Unhealthy,
@@ -172,7 +176,7 @@ pub fn compare(baseline: &Benchmark, current: &Benchmark, limits: &Limits) -> Co
         counts,
         rows,
         missing,
-        notes: Vec::new(),
+        notes,
     }
 }
 

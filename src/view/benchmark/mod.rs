@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{Time, instances, is_wanted};
 use super::statistics::{self, Distribution};
+use super::words::span;
 use crate::catalog::line::{self, LINES, stepped};
 use crate::promql::{Labels, Value, When};
 
@@ -29,6 +30,8 @@ const STEP: i64 = 60_000;
 const POINTS: i64 = 1_440;
 /// Lines of a benchmark, at most.
 const MOST: usize = 2_000;
+/// How many scrapes of an agent there were in each step.
+const SCRAPES: &str = "count_over_time(neural_agent_build_info[$step])";
 /// Bytes of a name, at most.
 const NAME: usize = 64;
 
@@ -57,6 +60,9 @@ pub struct Benchmark {
     pub only: Vec<(String, String)>,
     /// The lines.
     pub lines: Vec<Line>,
+    /// What keeps it from being complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a list says of a benchmark.
@@ -159,14 +165,45 @@ pub fn usual_step(time: Time) -> i64 {
     (time.window() / POINTS).max(STEP)
 }
 
-/// What is to be asked for a benchmark: answers are given to [`build`] in the same order.
+/// Whether a time can be measured by such steps: each point tells of a whole one.
+///
+/// # Errors
+/// It is shorter than one step.
+pub fn check_step(time: Time, step: i64) -> Result<(), String> {
+    let words = |ms: i64| span(ms as f64 / 1000.0);
+    if step > time.window() {
+        let (window, step) = (words(time.window()), words(step));
+        return Err(format!(
+            "the time of {window} is shorter than a step of {step}, of which each point tells"
+        ));
+    }
+    Ok(())
+}
+
+/// What is to be asked for a benchmark: answers are given to [`build`] in the same order. The last one is about scrapes.
 #[must_use]
 pub fn questions(time: Time, step: i64) -> Vec<(String, When)> {
     let step = step.max(time.window() / POINTS).max(1);
     // Points end with the time, and the first one has a whole step before it.
     let start = time.end - (time.window() / step - 1).max(0) * step;
     let when = When::Range { start, end: time.end, step };
-    LINES.iter().map(|line| (stepped(line.ask, step), when)).collect()
+    let asks = LINES.iter().map(|line| line.ask).chain([SCRAPES]);
+    asks.map(|ask| (stepped(ask, step), when)).collect()
+}
+
+/// What is to be known of a time whose steps have too few scrapes: a counter has a rate between two of them.
+fn sparse(answer: Option<&Value>, step: i64) -> Option<String> {
+    let Some(Value::Matrix(series)) = answer else { return None };
+    let counts: Vec<f64> = series.iter().flat_map(|one| &one.samples).map(|sample| sample.v).collect();
+    let (few, all) = (counts.iter().filter(|count| **count < 2.0).count(), counts.len());
+    // Where the agent began or was away one step has few.
+    (few > all / 10).then(|| {
+        let step = span(step as f64 / 1000.0);
+        format!(
+            "{few} of {all} steps of {step} have fewer than two scrapes, so counters have no rate in them and may be missing: \
+             make the step at least twice the time between scrapes (--step), which is a minute for what is older than a day in the agent's history"
+        )
+    })
 }
 
 /// Makes a benchmark.
@@ -175,6 +212,7 @@ pub fn build(given: Given<'_>) -> Benchmark {
     let Given { name, time, step, source, answers, only } = given;
     let step = step.max(time.window() / POINTS).max(1);
     let mut lines = Vec::new();
+    let notes = sparse(answers.get(LINES.len()).and_then(Option::as_ref), step).into_iter().collect();
     for (about, answer) in LINES.iter().zip(answers) {
         let Some(Value::Matrix(series)) = answer else { continue };
         if only.iter().any(|(name, value)| name == "metric" && value != about.key) {
@@ -211,6 +249,7 @@ pub fn build(given: Given<'_>) -> Benchmark {
         verdict: String::new(),
         only: only.to_vec(),
         lines,
+        notes,
     }
 }
 

@@ -129,6 +129,38 @@ fn too_little_is_not_judged_and_what_is_away_is_named() {
 }
 
 #[test]
+fn steps_with_too_few_scrapes_are_told() {
+    let made = |scrapes: &[f64]| {
+        let samples = scrapes.iter().zip(1..).map(|(v, place)| Sample { t: place * STEP, v: *v }).collect();
+        let labels = Labels::from_pairs([("instance", "a")]);
+        let mut answers = vec![None; questions(HOUR, STEP).len()];
+        *answers.last_mut().unwrap() = Some(Value::Matrix(vec![Series { labels, samples }]));
+        build(Given { name: "b".into(), time: HOUR, step: STEP, source: "x".into(), answers, only: &[] })
+    };
+    let (asked, _) = questions(HOUR, STEP).pop().unwrap();
+    assert_eq!(asked, "count_over_time(neural_agent_build_info[60000ms])");
+    assert_eq!(made(&[12.0; 60]).notes, Vec::<String>::new());
+    // The agent began within one step.
+    assert!(made(&[&[1.0][..], &[12.0; 59][..]].concat()).notes.is_empty());
+    let sparse = made(&[1.0; 60]);
+    assert!(sparse.notes[0].starts_with("60 of 60 steps of 1 min have fewer than two scrapes"), "{sparse:?}");
+    assert!(write_one(&sparse).contains("note: 60 of 60 steps"));
+    assert_eq!(Benchmark::read(serde_json::to_string(&sparse).unwrap().as_bytes()), Ok(sparse.clone()));
+    let comparison = compare(&sparse, &made(&[12.0; 60]), &Limits::default());
+    assert!(comparison.notes.len() == 1 && comparison.notes[0].starts_with("the benchmark: 60 of 60"));
+}
+
+#[test]
+fn a_time_that_is_shorter_than_a_step_is_refused() {
+    let of = |window: i64, step: i64| check_step(Time { start: 5_000, end: 5_000 + window }, step);
+    assert_eq!((of(60_000, 60_000), of(3_600_000, 60_000)), (Ok(()), Ok(())));
+    assert_eq!(
+        of(30_000, 60_000).unwrap_err(),
+        "the time of 30 s is shorter than a step of 1 min, of which each point tells"
+    );
+}
+
+#[test]
 fn lines_are_those_that_are_wanted_and_machines_are_told_apart() {
     let time = Time { start: 0, end: 3_600_000 };
     let of = |instance: &str, device: &str| Series {

@@ -220,5 +220,8 @@ pub fn write_one(one: &Benchmark) -> String {
     let rows: Vec<Vec<Cell>> = one.lines.iter().map(row).collect();
     let head = ["", "#mean", "#median", "#p95", "#from least to most", "better"];
     let _ = write!(out, "\n{}", plain(&table(&head, &rows), "  "));
+    for note in &one.notes {
+        let _ = writeln!(out, "\nnote: {}", clean(note));
+    }
     out
 }
