@@ -9,8 +9,8 @@ use super::{Alert, Card, Fact, Figures, Incident, Numbers, Part, Plot, Sentence,
 use crate::alert::health::{Judged as Component, Reason, Verdict as Health};
 use crate::catalog::alert::CHAPTERS;
 use crate::catalog::card::{
-    self, Ask, Bound, CARDS, FLOW, Figure, GROUP, Mark, Parts, REQUESTS, SERVICE, STATES, SYSTEM, Word,
-    look_of,
+    self, Ask, Beside, Bound, CARDS, FLOW, Figure, GROUP, Mark, Parts, REQUESTS, SERVICE, STATES, SYSTEM,
+    Word, look_of,
 };
 use crate::catalog::limit::Limits;
 use crate::promql::{Interrupt, Labels, Select, read_moment};
@@ -216,7 +216,7 @@ impl Maker<'_> {
         {
             text = format!("{text} {}", labels.get(label));
         }
-        if let Some((word, other)) = fact.beside
+        if let Some(Beside { word, ask: other, .. }) = fact.beside
             && let Some(other) = self.find(other, mine)
         {
             text = format!("{text} {word} {}", amount(other, fact.unit));

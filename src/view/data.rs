@@ -30,11 +30,6 @@ fn sentence(said: &Sentence) -> Json {
     })
 }
 
-/// The name of the list of parts: `channels`.
-fn list_of(parts: &Parts) -> String {
-    parts.heading.to_lowercase()
-}
-
 fn part(of: &Part, about: &Parts) -> Json {
     let mut out = Map::new();
     out.insert("id".to_owned(), of.id.as_str().into());
@@ -56,7 +51,7 @@ pub fn component(card: &Card) -> Json {
     if let Some(kind) = kind_of(&card.kind) {
         numbers(kind.facts, &card.facts, &mut out);
         if let Some(about) = kind.parts {
-            out.insert(list_of(about), card.parts.iter().map(|one| part(one, about)).collect());
+            out.insert(about.list.to_owned(), card.parts.iter().map(|one| part(one, about)).collect());
         }
     }
     Json::Object(out)
@@ -100,8 +95,8 @@ fn object(properties: &Map<String, Json>) -> Json {
 fn fact_schemas(of: &[card::Fact], out: &mut Map<String, Json>) {
     for fact in of {
         out.insert(fact.key(), number(fact.label));
-        if let (Some(key), Some((word, _))) = (fact.beside_key(), fact.beside) {
-            out.insert(key, number(&format!("{}: {word}", fact.label)));
+        if let (Some(key), Some(beside)) = (fact.beside_key(), fact.beside) {
+            out.insert(key, number(&format!("{}: {}", fact.label, beside.word)));
         }
     }
 }
@@ -143,7 +138,7 @@ pub fn component_schema(component: &str) -> Json {
             one.insert("status".to_owned(), status_schema());
             one.insert("reasons".to_owned(), json!({"type": "array", "items": text}));
             fact_schemas(about.facts, &mut one);
-            out.insert(list_of(about), json!({"type": "array", "items": object(&one)}));
+            out.insert(about.list.to_owned(), json!({"type": "array", "items": object(&one)}));
         }
     }
     object(&out)
@@ -210,11 +205,8 @@ mod tests {
                 assert_eq!(data[fact.key()], Json::Null, "{}", fact.key());
             }
             if let Some(about) = kind.parts {
-                let list = list_of(about);
-                assert_eq!(
-                    names(&data[&list][0]),
-                    names(&schema["properties"][&list]["items"]["properties"])
-                );
+                let of = &schema["properties"][about.list]["items"]["properties"];
+                assert_eq!(names(&data[about.list][0]), names(of));
             }
         }
     }
@@ -236,6 +228,37 @@ mod tests {
         }
         let fact = &CARDS[0].facts[0];
         assert_eq!((fact.key(), fact.beside_key()), ("rate_hertz".into(), Some("rate_of_hertz".into())));
+    }
+
+    /// Programs read these names: who changes one sees it here, and says so in the changelog.
+    #[test]
+    fn names_stay_whatever_labels_are() {
+        let mut all: Vec<String> = Vec::new();
+        for kind in CARDS {
+            let mut take = |of: &str, fact: &card::Fact| {
+                let names = [Some(fact.key()), fact.beside_key()].into_iter().flatten();
+                all.extend(names.map(|name| format!("{}{of}.{name}\n", kind.component)));
+            };
+            kind.facts.iter().for_each(|fact| take("", fact));
+            if let Some(parts) = kind.parts {
+                parts.facts.iter().for_each(|fact| take(&format!(".{}", parts.list), fact));
+            }
+        }
+        let lines = all.concat();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/page/names.txt");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(file, &lines).unwrap();
+        }
+        let known = std::fs::read_to_string(file).unwrap_or_default();
+        assert_eq!(lines, known, "UPDATE=1 cargo test rewrites it");
+        // A label is for people.
+        let fact = card::Fact { label: "How fast it is", ..CARDS[0].facts[0] };
+        let beside = fact.beside.map(|beside| card::Beside { word: "out of", ..beside });
+        let renamed = card::Fact { beside, ..fact };
+        assert_eq!(
+            (renamed.key(), renamed.beside_key()),
+            ("rate_hertz".into(), Some("rate_of_hertz".into()))
+        );
     }
 
     #[test]

@@ -25,8 +25,8 @@ const DEVICE: Card = Card {
         "max by (device) (neural_device_streaming or neural_device_info or neural_port_state or neural_device_nominal_rate_hertz)",
     ),
     facts: &[
-        Fact::plain("Rate", Unit::Hertz, Now("neural_device_rate_hertz"))
-            .beside("of", Now("neural_device_nominal_rate_hertz"))
+        Fact::plain("rate", "Rate", Unit::Hertz, Now("neural_device_rate_hertz"))
+            .beside("of", "of", Now("neural_device_nominal_rate_hertz"))
             .judged(
                 Judged::limit(
                     is(&limit::DEVICE_RATE),
@@ -35,29 +35,29 @@ const DEVICE: Card = Card {
                 )
                 .by(Unit::Ratio, Now("neural_device_rate_ratio and on (device) neural_device_streaming == 1")),
             ),
-        Fact::plain("Lost in the last minute", Unit::Ratio, Past(
+        Fact::plain("lost_in_the_last_minute", "Lost in the last minute", Unit::Ratio, Past(
             "rate(neural_device_lost_packets_total[1m]) / (rate(neural_device_frames_total[1m]) + rate(neural_device_lost_packets_total[1m]))",
         ))
         .judged(
             Judged::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets in the last minute", &["NeuralDeviceLoss"])
                 .critical(is(&limit::DEVICE_LOSS_CRITICAL)),
         ),
-        Fact::plain("Lost in the last hour", Unit::Ratio, Past(
+        Fact::plain("lost_in_the_last_hour", "Lost in the last hour", Unit::Ratio, Past(
             "increase(neural_device_lost_packets_total[1h]) / (increase(neural_device_frames_total[1h]) + increase(neural_device_lost_packets_total[1h]))",
         )),
-        Fact::plain("Last sample", Unit::Seconds, Now("time() - neural_device_last_sample_timestamp_seconds")),
-        Fact::plain("Bad channels", Unit::None, Now("neural_device_bad_channels"))
-            .beside("of", Now("neural_device_channels")),
-        Fact::plain("Battery", Unit::Ratio, Now("neural_device_battery_ratio")).judged(
+        Fact::plain("last_sample", "Last sample", Unit::Seconds, Now("time() - neural_device_last_sample_timestamp_seconds")),
+        Fact::plain("bad_channels", "Bad channels", Unit::None, Now("neural_device_bad_channels"))
+            .beside("of", "of", Now("neural_device_channels")),
+        Fact::plain("battery", "Battery", Unit::Ratio, Now("neural_device_battery_ratio")).judged(
             Judged::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
                 .critical(is(&limit::DEVICE_BATTERY_CRITICAL)),
         ),
-        Fact::plain("Poor signal", Unit::Ratio, Now("neural_device_poor_signal_ratio")).judged(Judged::limit(
+        Fact::plain("poor_signal", "Poor signal", Unit::Ratio, Now("neural_device_poor_signal_ratio")).judged(Judged::limit(
             is(&limit::DEVICE_POOR_SIGNAL),
             "reports a poor signal ({})",
             &["NeuralDevicePoorSignal"],
         )),
-        Fact::plain("Temperature", Unit::Celsius, Now("neural_device_temperature_celsius")),
+        Fact::plain("temperature", "Temperature", Unit::Celsius, Now("neural_device_temperature_celsius")),
     ],
     lines: &[
         Line { label: "Rate", ask: Past("neural_device_rate_hertz"), unit: Unit::Hertz, bound: None },
@@ -79,24 +79,25 @@ const DEVICE: Card = Card {
     parts: Some(&Parts {
         title: "channel",
         heading: "Channels",
+        list: "channels",
         label: "channel",
         present: Now("max by (device, channel) (neural_channel_quality_ratio or neural_channel_info or neural_device_electrode_impedance_ohms)"),
         name: Some((Now("neural_channel_info"), "channel_name")),
         bad: Some((Now("neural_channel_bad == 1"), "reason")),
         facts: &[
-            Fact::plain("Quality", Unit::Ratio, Now("neural_channel_quality_ratio")),
-            Fact::plain("Hum", Unit::Ratio, Now("neural_channel_hum_ratio")),
-            Fact::plain("Noise", Unit::Ratio, Now("neural_channel_noise_ratio")),
-            Fact::plain("At the rail", Unit::Ratio, Now("neural_channel_railed_ratio")),
-            Fact::plain("Flat", Unit::Ratio, Now("neural_channel_flat_ratio")),
-            Fact::plain("RMS", Unit::Volts, Now("neural_channel_rms_volts")),
-            Fact::plain("Offset", Unit::Volts, Now("neural_channel_offset_volts")),
-            Fact::plain("Impedance", Unit::Ohms, Now("neural_device_electrode_impedance_ohms")).judged(Judged::limit(
+            Fact::plain("quality", "Quality", Unit::Ratio, Now("neural_channel_quality_ratio")),
+            Fact::plain("hum", "Hum", Unit::Ratio, Now("neural_channel_hum_ratio")),
+            Fact::plain("noise", "Noise", Unit::Ratio, Now("neural_channel_noise_ratio")),
+            Fact::plain("at_the_rail", "At the rail", Unit::Ratio, Now("neural_channel_railed_ratio")),
+            Fact::plain("flat", "Flat", Unit::Ratio, Now("neural_channel_flat_ratio")),
+            Fact::plain("rms", "RMS", Unit::Volts, Now("neural_channel_rms_volts")),
+            Fact::plain("offset", "Offset", Unit::Volts, Now("neural_channel_offset_volts")),
+            Fact::plain("impedance", "Impedance", Unit::Ohms, Now("neural_device_electrode_impedance_ohms")).judged(Judged::limit(
                 is(&limit::DEVICE_IMPEDANCE),
                 "has {} of impedance",
                 &["NeuralSignalImpedance"],
             )),
-            Fact::plain("Bad in the last hour", Unit::Seconds, Past("increase(neural_channel_bad_seconds_total[1h])")),
+            Fact::plain("bad_in_the_last_hour", "Bad in the last hour", Unit::Seconds, Past("increase(neural_channel_bad_seconds_total[1h])")),
         ],
         columns: &[],
         lines: &[Line {
@@ -114,10 +115,12 @@ const STREAM: Card = Card {
     heading: "Expected streams",
     labels: &["source", "stream"],
     present: Now("neural_stream_present"),
-    facts: &[Fact::plain("Present", Unit::None, Now("neural_stream_present")).words(NO_YES).judged(
-        Judged::limit(Under(1.0), "is not there", &["NeuralStreamMissing", "NeuralStreamAbsent"])
-            .critical(Under(1.0)),
-    )],
+    facts: &[Fact::plain("present", "Present", Unit::None, Now("neural_stream_present"))
+        .words(NO_YES)
+        .judged(
+            Judged::limit(Under(1.0), "is not there", &["NeuralStreamMissing", "NeuralStreamAbsent"])
+                .critical(Under(1.0)),
+        )],
     lines: &[],
     parts: None,
 };
@@ -129,27 +132,36 @@ const PROGRAM: Card = Card {
     labels: &["source"],
     present: Now("max by (source) (neural_program_state)"),
     facts: &[
-        Fact::plain("As expected", Unit::None, Now("neural_program_expected_state")).words(NO_YES).judged(
-            Judged::limit(Under(1.0), "is not in the state that is expected", &["NeuralProgramNotRecording"])
+        Fact::plain("as_expected", "As expected", Unit::None, Now("neural_program_expected_state"))
+            .words(NO_YES)
+            .judged(
+                Judged::limit(
+                    Under(1.0),
+                    "is not in the state that is expected",
+                    &["NeuralProgramNotRecording"],
+                )
                 .critical(Under(1.0)),
-        ),
-        Fact::plain("Rate", Unit::Hertz, Now("neural_program_rate_hertz"))
-            .beside("of", Now("neural_program_nominal_rate_hertz"))
+            ),
+        Fact::plain("rate", "Rate", Unit::Hertz, Now("neural_program_rate_hertz"))
+            .beside("of", "of", Now("neural_program_nominal_rate_hertz"))
             .judged(
                 Judged::limit(is(&limit::PROGRAM_RATE), "delivers {} of its rate", &["NeuralProgramBehind"])
                     .by(Unit::Ratio, Now("neural_program_rate_ratio")),
             ),
-        Fact::plain("Its own CPU", Unit::Ratio, Now("neural_program_cpu_ratio")).judged(Judged::limit(
-            is(&limit::PROGRAM_CPU),
-            "uses {} of the time it has",
-            &["NeuralProgramCpu"],
+        Fact::plain("its_own_cpu", "Its own CPU", Unit::Ratio, Now("neural_program_cpu_ratio")).judged(
+            Judged::limit(is(&limit::PROGRAM_CPU), "uses {} of the time it has", &["NeuralProgramCpu"]),
+        ),
+        Fact::plain(
+            "slowest_step",
+            "Slowest step",
+            Unit::Seconds,
+            Now("max by (source) (neural_program_latency_seconds)"),
+        )
+        .judged(Judged::limit(
+            is(&limit::PROGRAM_LATENCY),
+            "takes {} for a step",
+            &["NeuralProgramLatency"],
         )),
-        Fact::plain("Slowest step", Unit::Seconds, Now("max by (source) (neural_program_latency_seconds)"))
-            .judged(Judged::limit(
-                is(&limit::PROGRAM_LATENCY),
-                "takes {} for a step",
-                &["NeuralProgramLatency"],
-            )),
     ],
     lines: &[Line { label: "Rate", ask: Past("neural_program_rate_hertz"), unit: Unit::Hertz, bound: None }],
     parts: None,
@@ -163,23 +175,23 @@ const PIPELINE: Card = Card {
     present: Now("max by (pipeline) (neural_stage_duration_seconds_count or neural_queue_depth or neural_sessions_started_total)"),
     facts: &[
         // Of quantiles there is no sum.
-        Fact::plain("From start to end, mean", Unit::Seconds, Past(
+        Fact::plain("from_start_to_end_mean", "From start to end, mean", Unit::Seconds, Past(
             "sum by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[5m])) / (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m])) > 0))",
         )),
-        Fact::plain("Runs", Unit::Hertz, Past("max by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m])))")),
-        Fact::plain("Failed in five minutes", Unit::Ratio, Past(
+        Fact::plain("runs", "Runs", Unit::Hertz, Past("max by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m])))")),
+        Fact::plain("failed_in_five_minutes", "Failed in five minutes", Unit::Ratio, Past(
             "sum by (pipeline) (rate(neural_stage_failures_total[5m])) / sum by (pipeline) (rate(neural_stage_duration_seconds_count[5m]))",
         ))
         .judged(
             Judged::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
                 .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
         ),
-        Fact::plain("Fullest queue", Unit::Ratio, Now("max by (pipeline) (neural_queue_depth / (neural_queue_capacity > 0))")).judged(
+        Fact::plain("fullest_queue", "Fullest queue", Unit::Ratio, Now("max by (pipeline) (neural_queue_depth / (neural_queue_capacity > 0))")).judged(
             Judged::limit(is(&limit::QUEUE_FILL), "has a queue that is {} full", &["NeuralQueueFill"])
                 .critical(is(&limit::QUEUE_FILL_CRITICAL)),
         ),
-        Fact::plain("Sessions now", Unit::None, Now("sum by (pipeline) (neural_sessions_active)")),
-        Fact::plain("Data quality", Unit::Ratio, Now("neural_data_quality_ratio")).judged(
+        Fact::plain("sessions_now", "Sessions now", Unit::None, Now("sum by (pipeline) (neural_sessions_active)")),
+        Fact::plain("data_quality", "Data quality", Unit::Ratio, Now("neural_data_quality_ratio")).judged(
             Judged::limit(is(&limit::DATA_QUALITY), "has data of a quality of {}", &["NeuralDataQuality"])
                 .critical(is(&limit::DATA_QUALITY_CRITICAL)),
         ),
@@ -201,23 +213,24 @@ const PIPELINE: Card = Card {
     parts: Some(&Parts {
         title: "stage",
         heading: "Stages",
+        list: "stages",
         label: "stage",
         present: Now("neural_stage_duration_seconds_count"),
         name: None,
         bad: None,
         facts: &[
-            Fact::plain("p50", Unit::Seconds, Past(
+            Fact::plain("p50", "p50", Unit::Seconds, Past(
                 "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m])))",
             )),
-            Fact::plain("p95", Unit::Seconds, Past(
+            Fact::plain("p95", "p95", Unit::Seconds, Past(
                 "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m])))",
             ))
             .judged(
                 Judged::limit(is(&limit::STAGE_LATENCY), "takes {}", &["NeuralStageLatency"])
                     .critical(is(&limit::STAGE_LATENCY_CRITICAL)),
             ),
-            Fact::plain("Runs", Unit::Hertz, Past("sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m]))")),
-            Fact::plain("Failed", Unit::Ratio, Past(
+            Fact::plain("runs", "Runs", Unit::Hertz, Past("sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m]))")),
+            Fact::plain("failed", "Failed", Unit::Ratio, Past(
                 "sum by (pipeline, stage) (rate(neural_stage_failures_total[5m])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m]))",
             ))
             .judged(
@@ -242,37 +255,37 @@ const MODEL: Card = Card {
     labels: &["model"],
     present: Now("max by (model) (neural_llm_calls_total)"),
     facts: &[
-        Fact::plain("Calls", Unit::Hertz, Past("sum by (model) (rate(neural_llm_calls_total[5m]))")),
-        Fact::plain("Failed in ten minutes", Unit::Ratio, Past(
+        Fact::plain("calls", "Calls", Unit::Hertz, Past("sum by (model) (rate(neural_llm_calls_total[5m]))")),
+        Fact::plain("failed_in_ten_minutes", "Failed in ten minutes", Unit::Ratio, Past(
             "sum by (model) (rate(neural_llm_failures_total[10m])) / sum by (model) (rate(neural_llm_calls_total[10m]))",
         ))
         .judged(
             Judged::limit(is(&limit::LLM_FAILURES), "fails {} of its calls", &["NeuralLlmFailures"])
                 .critical(is(&limit::LLM_FAILURES_CRITICAL)),
         ),
-        Fact::plain("Duration, p95", Unit::Seconds, Past(
+        Fact::plain("duration_p95", "Duration, p95", Unit::Seconds, Past(
             "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[10m])))",
         ))
         .judged(Judged::limit(is(&limit::LLM_LATENCY), "takes {} for a call", &["NeuralLlmLatency"])),
-        Fact::plain("First token, p95", Unit::Seconds, Past(
+        Fact::plain("first_token_p95", "First token, p95", Unit::Seconds, Past(
             "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_time_to_first_token_seconds_bucket[10m])))",
         ))
         .judged(Judged::limit(is(&limit::LLM_FIRST_TOKEN), "takes {} to its first token", &["NeuralLlmFirstToken"])),
-        Fact::plain("Tokens a second", Unit::None, Past(
+        Fact::plain("tokens_a_second", "Tokens a second", Unit::None, Past(
             "sum by (model) (rate(neural_llm_prompt_tokens_total[5m]) + rate(neural_llm_completion_tokens_total[5m]))",
         )),
-        Fact::plain("Cost in the last hour", Unit::None, Past("sum by (model) (increase(neural_llm_cost_total[1h]))"))
+        Fact::plain("cost_in_the_last_hour", "Cost in the last hour", Unit::None, Past("sum by (model) (increase(neural_llm_cost_total[1h]))"))
             .suffix(Now("neural_llm_currency_info"), "currency"),
         // A budget is for all models together.
-        Fact::plain("Tokens today, all models", Unit::None, Now(
+        Fact::plain("tokens_today_all_models", "Tokens today, all models", Unit::None, Now(
             "max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_tokens_today",
         ))
-        .beside("of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_tokens")),
-        Fact::plain("Cost today, all models", Unit::None, Now(
+        .beside("of", "of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_tokens")),
+        Fact::plain("cost_today_all_models", "Cost today, all models", Unit::None, Now(
             "max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_cost_today",
         ))
         .suffix(Now("neural_llm_currency_info"), "currency")
-        .beside("of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_cost")),
+        .beside("of", "of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_cost")),
     ],
     lines: &[Line {
         label: "Tokens a second",
@@ -301,8 +314,9 @@ const PROBE: Card = Card {
     labels: &["source"],
     present: Now("neural_probe_status"),
     facts: &[
-        Fact::plain("Duration", Unit::Seconds, Now("neural_probe_duration_seconds")),
+        Fact::plain("duration", "Duration", Unit::Seconds, Now("neural_probe_duration_seconds")),
         Fact::plain(
+            "successful_in_the_last_hour",
             "Successful in the last hour",
             Unit::Ratio,
             Past("avg_over_time(neural_probe_success[1h])"),
@@ -324,8 +338,9 @@ const GPU: Card = Card {
     labels: &["gpu"],
     present: Now("neural_gpu_awake"),
     facts: &[
-        Fact::plain("Used", Unit::Ratio, Now("neural_gpu_utilization_ratio")),
+        Fact::plain("used", "Used", Unit::Ratio, Now("neural_gpu_utilization_ratio")),
         Fact::plain(
+            "memory",
             "Memory",
             Unit::Ratio,
             Now("neural_gpu_memory_used_bytes / neural_gpu_memory_size_bytes"),
@@ -335,10 +350,18 @@ const GPU: Card = Card {
             "has {} of its memory in use",
             &["NeuralGpuMemory"],
         )),
-        Fact::plain("Temperature", Unit::Celsius, Now("max by (gpu) (neural_gpu_temperature_celsius)"))
-            .judged(Judged::limit(is(&limit::GPU_TEMPERATURE), "is at {}", &["NeuralGpuTemperature"])),
-        Fact::plain("Power", Unit::Watts, Now("neural_gpu_power_watts"))
-            .beside("of", Now("neural_gpu_power_limit_watts")),
+        Fact::plain(
+            "temperature",
+            "Temperature",
+            Unit::Celsius,
+            Now("max by (gpu) (neural_gpu_temperature_celsius)"),
+        )
+        .judged(Judged::limit(is(&limit::GPU_TEMPERATURE), "is at {}", &["NeuralGpuTemperature"])),
+        Fact::plain("power", "Power", Unit::Watts, Now("neural_gpu_power_watts")).beside(
+            "of",
+            "of",
+            Now("neural_gpu_power_limit_watts"),
+        ),
     ],
     lines: &[Line {
         label: "Used",
@@ -356,25 +379,25 @@ const HOST: Card = Card {
     labels: &[],
     present: Now("max by () (neural_host_uptime_seconds)"),
     facts: &[
-        Fact::plain("CPU in the last minute", Unit::Ratio, Past(
+        Fact::plain("cpu_in_the_last_minute", "CPU in the last minute", Unit::Ratio, Past(
             "1 - sum by () (rate(neural_host_cpu_seconds_total{mode=~'idle|iowait'}[1m])) / sum by () (rate(neural_host_cpu_seconds_total[1m]))",
         ))
         .judged(
             // A busy minute is nothing: the alert says when it lasts.
             Judged::limit(is(&limit::HOST_CPU), "uses {} of its CPU time", &["NeuralHostCpu"]),
         ),
-        Fact::plain("Memory", Unit::Ratio, Now("max by () (neural_host_memory_used_bytes / neural_host_memory_size_bytes)")).judged(
+        Fact::plain("memory", "Memory", Unit::Ratio, Now("max by () (neural_host_memory_used_bytes / neural_host_memory_size_bytes)")).judged(
             Judged::limit(is(&limit::HOST_MEMORY), "has {} of its memory in use", &["NeuralHostMemory"])
                 .critical(is(&limit::HOST_MEMORY_CRITICAL)),
         ),
-        Fact::plain("Fullest file system", Unit::Ratio, Now(
+        Fact::plain("fullest_file_system", "Fullest file system", Unit::Ratio, Now(
             "max by () (1 - neural_host_filesystem_available_bytes / neural_host_filesystem_size_bytes)",
         ))
         .judged(
             Judged::limit(is(&limit::FILESYSTEM), "has a file system that is {} full", &["NeuralHostFilesystem"])
                 .critical(is(&limit::FILESYSTEM_CRITICAL)),
         ),
-        Fact::plain("Hottest sensor", Unit::Celsius, Now("max by () (neural_host_temperature_celsius)")),
+        Fact::plain("hottest_sensor", "Hottest sensor", Unit::Celsius, Now("max by () (neural_host_temperature_celsius)")),
     ],
     lines: &[
         Line {
@@ -402,17 +425,26 @@ const AGENT: Card = Card {
     labels: &[],
     present: Now("max by () (neural_agent_build_info)"),
     facts: &[
-        Fact::plain("Memory", Unit::Bytes, Now("max by () (process_resident_memory_bytes)"))
+        Fact::plain("memory", "Memory", Unit::Bytes, Now("max by () (process_resident_memory_bytes)"))
             .judged(Judged::limit(is(&limit::AGENT_MEMORY), "uses {} of memory", &["NeuralAgentMemory"])),
         Fact::plain(
+            "cpu_in_the_last_minute",
             "CPU in the last minute",
             Unit::Ratio,
             Past("max by () (rate(process_cpu_seconds_total[1m]))"),
         ),
-        Fact::plain("Series", Unit::None, Now("max by () (neural_agent_series)"))
-            .beside("of", Now("max by () (neural_agent_series_limit)")),
-        Fact::plain("History", Unit::Bytes, Now("max by () (neural_history_file_bytes)")),
-        Fact::plain("Events", Unit::Hertz, Past("sum by () (rate(neural_source_events_total[1m]))")),
+        Fact::plain("series", "Series", Unit::None, Now("max by () (neural_agent_series)")).beside(
+            "of",
+            "of",
+            Now("max by () (neural_agent_series_limit)"),
+        ),
+        Fact::plain("history", "History", Unit::Bytes, Now("max by () (neural_history_file_bytes)")),
+        Fact::plain(
+            "events",
+            "Events",
+            Unit::Hertz,
+            Past("sum by () (rate(neural_source_events_total[1m]))"),
+        ),
     ],
     lines: &[],
     parts: None,

@@ -58,20 +58,33 @@ pub struct Card {
 /// A row of a card.
 #[derive(Clone, Copy, Debug)]
 pub struct Fact {
+    /// Its name in JSON, without its unit: it stays when the label is worded otherwise, for programs read it.
+    pub name: &'static str,
     /// What it is called there.
     pub label: &'static str,
     /// The number.
     pub ask: Ask,
     /// Its unit.
     pub unit: Unit,
-    /// A second number, and the word before it: of, limit.
-    pub beside: Option<(&'static str, Ask)>,
+    /// A second number.
+    pub beside: Option<Beside>,
     /// What a whole number means, if it is one of a few.
     pub words: &'static [&'static str],
     /// What is written behind the number: a label of the answer to another question.
     pub suffix: Option<(Ask, &'static str)>,
     /// When it is wrong.
     pub judged: Option<Judged>,
+}
+
+/// A second number of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// What its name in JSON has behind that of the row.
+    pub name: &'static str,
+    /// The word before it: of, limit.
+    pub word: &'static str,
+    /// The number.
+    pub ask: Ask,
 }
 
 /// When a fact is wrong, and what is said then.
@@ -135,6 +148,8 @@ pub struct Parts {
     pub title: &'static str,
     /// What all are called.
     pub heading: &'static str,
+    /// The name of their list in JSON.
+    pub list: &'static str,
     /// The label that tells them apart.
     pub label: &'static str,
     /// What has a value for each.
@@ -155,22 +170,22 @@ impl Fact {
     /// The name of its number in JSON.
     #[must_use]
     pub fn key(&self) -> String {
-        key_of(self.label, self.unit)
+        with_unit(self.name, self.unit)
     }
 
     /// The name of its second number in JSON, if it has one.
     #[must_use]
     pub fn beside_key(&self) -> Option<String> {
-        self.beside.map(|(word, _)| key_of(&format!("{} {word}", self.label), self.unit))
+        self.beside.map(|beside| with_unit(&format!("{}_{}", self.name, beside.name), self.unit))
     }
 
     /// A number that nothing is wrong with, whatever it is.
-    const fn plain(label: &'static str, unit: Unit, ask: Ask) -> Self {
-        Self { label, ask, unit, beside: None, words: &[], suffix: None, judged: None }
+    const fn plain(name: &'static str, label: &'static str, unit: Unit, ask: Ask) -> Self {
+        Self { name, label, ask, unit, beside: None, words: &[], suffix: None, judged: None }
     }
 
-    const fn beside(self, word: &'static str, ask: Ask) -> Self {
-        Self { beside: Some((word, ask)), ..self }
+    const fn beside(self, name: &'static str, word: &'static str, ask: Ask) -> Self {
+        Self { beside: Some(Beside { name, word, ask }), ..self }
     }
 
     const fn words(self, words: &'static [&'static str]) -> Self {
@@ -209,19 +224,13 @@ fn with_unit(name: &str, unit: Unit) -> String {
     if unit == Unit::None { name.to_owned() } else { format!("{name}_{}", unit.suffix()) }
 }
 
-/// The name that a label has in JSON: `last_sample_seconds` of `Last sample`, in seconds.
-fn key_of(label: &str, unit: Unit) -> String {
-    let words = label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    with_unit(&words.collect::<Vec<_>>().join("_").to_ascii_lowercase(), unit)
-}
-
 /// Every question of the cards of the series as they are now, and of the past.
 pub fn questions() -> impl Iterator<Item = Ask> {
     let facts = |facts: &'static [Fact]| {
         facts.iter().flat_map(|fact| {
             let judged = fact.judged.and_then(|judged| judged.by).map(|(ask, _)| ask);
             let suffix = fact.suffix.map(|(ask, _)| ask);
-            [Some(fact.ask), fact.beside.map(|(_, ask)| ask), suffix, judged].into_iter().flatten()
+            [Some(fact.ask), fact.beside.map(|beside| beside.ask), suffix, judged].into_iter().flatten()
         })
     };
     let parts = move |parts: &'static Parts| {
