@@ -290,7 +290,7 @@ impl Site {
         body: &[u8],
         pass: Pass,
     ) -> Reply {
-        if let Some(reply) = unlike_its_row(found, request) {
+        if let Some(reply) = unlike_its_row(found, request, body) {
             return reply;
         }
         match found.row.route {
@@ -323,7 +323,7 @@ impl Site {
             // Every listener is bound before the server runs, so a client that gets an answer gets this one.
             Route::Ready => reply::text(StatusCode::OK, "every listener is bound\n"),
             Route::Targets => provision::targets(&request.headers),
-            Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
+            Route::Files | Route::Runbooks => self.file(&request.headers, request.uri.path()).await,
             Route::Reload => self.reload(pass).await,
             Route::Api(endpoint) => self.api(endpoint, found.decoded(), request, body).await,
             Route::Incidents => self.read_incidents(request).await,
@@ -454,20 +454,19 @@ fn nothing_there(path: &str) -> Reply {
     reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n")
 }
 
-/// The answer to a request that is not as its row says, where errors are problem details: Prometheus' paths read requests as Prometheus does.
-fn unlike_its_row(found: Found<'_>, request: &Parts) -> Option<Reply> {
-    let operation = found.row.operation(&request.method).filter(|_| found.row.form == Form::Problem)?;
+/// The answer to a request that is not as its row says. The paths of Prometheus' own API read requests as Prometheus does.
+fn unlike_its_row(found: Found<'_>, request: &Parts, body: &[u8]) -> Option<Reply> {
+    let form = found.row.form;
+    let operation = found.row.operation(&request.method).filter(|_| !found.row.is_prometheus())?;
     let kinds: Vec<&str> = operation.gives.iter().map(|content| content.kind).collect();
-    if !accept::takes(&request.headers, kinds.iter().copied()) {
+    if form == Form::Problem && !accept::takes(&request.headers, kinds.iter().copied()) {
         let why = format!("this path gives {}", kinds.join(" and "));
         return Some(reply::problem(StatusCode::NOT_ACCEPTABLE, &why));
     }
-    let given = Parameters::read(request, &[]);
+    let given = Parameters::read(request, body);
     let repeated = operation.singles().find(|name| given.is_ambiguous(name))?;
-    Some(reply::problem(
-        StatusCode::BAD_REQUEST,
-        &format!("{repeated} is given twice, with different values"),
-    ))
+    let why = format!("{repeated} is given twice, with different values");
+    Some(reply::error(form, StatusCode::BAD_REQUEST, "bad_data", &why))
 }
 
 /// The response to a request that is not permitted.

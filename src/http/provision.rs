@@ -36,7 +36,7 @@ pub(super) type Rendered = Arc<tokio::sync::Mutex<Option<(Arc<Catalogue>, Arc<[F
 
 impl Site {
     /// The list of files, or one of them.
-    pub(super) async fn file(&self, path: &str) -> Reply {
+    pub(super) async fn file(&self, headers: &header::HeaderMap, path: &str) -> Reply {
         // What the list names is below it.
         if path == FILES.trim_end_matches('/') {
             return reply::back("provision/");
@@ -52,11 +52,14 @@ impl Site {
         if name.is_empty() {
             return reply::page(list(&files));
         }
+        // Who fetches a file again and again gets it when it is another one.
+        let tagged =
+            |kind, text: String| reply::tagged(headers, kind, &reply::tag(text.as_bytes()), text.into());
         if name == RULES {
-            return reply::file("application/yaml; charset=utf-8", rules(&files));
+            return tagged(kind(RULES), rules(&files));
         }
         match files.iter().find(|file| file.path == name) {
-            Some(file) => reply::file(kind(&file.path), file.text.clone()),
+            Some(file) => tagged(kind(&file.path), file.text.clone()),
             None => reply::text(StatusCode::NOT_FOUND, "not found; /provision/ lists the files\n"),
         }
     }
@@ -189,6 +192,33 @@ mod tests {
             .store(Arc::new(Catalogue { pages: crate::catalog::PAGES.to_vec(), ..Catalogue::default() }));
         let second = site.files().await.unwrap();
         assert!(second.len() > first.len());
+    }
+
+    #[tokio::test]
+    async fn who_has_a_file_is_told_that_it_is_the_same() {
+        let registry = Registry::new(&[], Limits::default(), HashMap::new());
+        let hub = Hub::new(registry, Budget::default(), Peaks::new(Duration::from_secs(1)));
+        let site = Site::new(hub, Arc::new(Own::new()), tokio::sync::mpsc::channel(1).0);
+        let of =
+            |pages: &[&'static Page]| Arc::new(Catalogue { pages: pages.to_vec(), ..Catalogue::default() });
+        site.catalogue.store(of(crate::catalog::PAGES));
+        for path in
+            ["/provision/rules.yml", "/provision/dashboards/agent.json", "/runbooks/NeuralDeviceSilent.md"]
+        {
+            let first = site.file(&header::HeaderMap::new(), path).await;
+            assert_eq!(first.status(), StatusCode::OK, "{path}");
+            assert_eq!(first.headers()["x-content-type-options"], "nosniff");
+            let mut known = header::HeaderMap::new();
+            known.insert("if-none-match", first.headers()["etag"].clone());
+            let again = site.file(&known, path).await;
+            assert_eq!((again.status(), again.body().len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        }
+        // Another configuration makes other files.
+        let mut known = header::HeaderMap::new();
+        let first = site.file(&known, "/provision/rules.yml").await;
+        known.insert("if-none-match", first.headers()["etag"].clone());
+        site.catalogue.store(of(&crate::catalog::PAGES[..1]));
+        assert_eq!(site.file(&known, "/provision/rules.yml").await.status(), StatusCode::OK);
     }
 
     #[test]

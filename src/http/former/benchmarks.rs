@@ -1,5 +1,7 @@
 //! Benchmarks and regressions with the fields of the system that is replaced.
 
+use std::collections::BTreeMap;
+
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -59,13 +61,22 @@ fn is_of(line: &Line, services: &[String]) -> bool {
     SERVICES.iter().any(|label| line.labels.get(*label).is_some_and(|value| services.contains(value)))
 }
 
-fn regression(one: &Regression) -> Json {
+/// The mean that a benchmark has of what regressed; its line has no name of a machine, where there is but one.
+fn baseline_of(one: &Regression, benchmark: &Benchmark) -> Option<f64> {
+    let same = |line: &&Line| {
+        line.metric == one.metric
+            && line.labels.iter().all(|(name, value)| one.labels.get(name) == Some(value))
+    };
+    benchmark.lines.iter().find(same).map(|line| line.values.mean)
+}
+
+fn regression(one: &Regression, baseline: Option<f64>) -> Json {
     let service = SERVICES.iter().find_map(|label| one.labels.get(*label));
     json!({
         "metric_name": one.metric,
         "service_name": service,
-        "baseline_value": null,
-        "current_value": null,
+        "baseline_value": baseline,
+        "current_value": baseline.zip(one.ratio).map(|(baseline, ratio)| baseline * ratio),
         "change_percent": one.ratio.map(|ratio| (ratio - 1.0) * 100.0),
         "is_regression": one.now > 0.0,
         "severity": one.severity.map(|severity| severity.as_str()),
@@ -78,7 +89,12 @@ impl Site {
     pub(super) fn old_regressions(&self, parameters: &Parameters) -> Result<Json, Refused> {
         let hours = number(parameters, "hours", 24, (1, 168))?;
         let found = self.regressions_of(hours as f64).map_err(without_kind)?;
-        let all: Vec<Json> = found.regressions.iter().map(regression).collect();
+        // A benchmark that is gone meanwhile, or cannot be read, has no values to tell.
+        let kept = self.benchmarks.load_full();
+        let read = |name: &String| kept.as_ref()?.0.read(name).ok().flatten().map(|one| (name.clone(), one));
+        let baselines: BTreeMap<String, Benchmark> = found.baselines.iter().filter_map(read).collect();
+        let value = |one: &Regression| baseline_of(one, baselines.get(&one.baseline)?);
+        let all: Vec<Json> = found.regressions.iter().map(|one| regression(one, value(one))).collect();
         Ok(success(&json!({
             "count": all.len(), "regressions": all, "analysis_period_hours": hours, "baselines": found.baselines
         })))
@@ -122,7 +138,7 @@ impl Site {
                 ));
             }
         }
-        benchmarks::keep(&*shelf.0, &benchmark, wanted.replace, "\"replace\": true").map_err(told)?;
+        benchmarks::keep(&*shelf.0, &benchmark, wanted.replace, "\"replace\": true").map_err(without_kind)?;
         Ok(json!({
             "status": "success",
             "message": format!("Benchmark '{}' created successfully", benchmark.name),
@@ -140,6 +156,34 @@ impl Site {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_regression_has_the_values_of_its_baseline() {
+        let labels = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let line = |stage: &str, mean: f64| {
+            let labels = labels(&[("pipeline", "bci"), ("stage", stage)]);
+            let mut line = Line { metric: "stage_duration".into(), labels, ..Line::default() };
+            line.values.mean = mean;
+            line
+        };
+        let benchmark =
+            Benchmark { lines: vec![line("filter", 0.5), line("decode", 2.0)], ..Benchmark::default() };
+        let one = Regression {
+            metric: "stage_duration".into(),
+            labels: labels(&[("pipeline", "bci"), ("stage", "decode"), ("instance", "lab:9612")]),
+            ratio: Some(1.5),
+            ..Regression::default()
+        };
+        let shown = regression(&one, baseline_of(&one, &benchmark));
+        assert_eq!((&shown["baseline_value"], &shown["current_value"]), (&json!(2.0), &json!(3.0)));
+        assert_eq!((&shown["service_name"], &shown["change_percent"]), (&json!("bci"), &json!(50.0)));
+        // What is not known is null.
+        let other = Regression { metric: "host_cpu".into(), ratio: None, ..one };
+        let shown = regression(&other, baseline_of(&other, &benchmark));
+        assert_eq!((&shown["baseline_value"], &shown["current_value"]), (&Json::Null, &Json::Null));
+    }
 
     #[test]
     fn a_benchmark_takes_a_day_at_most() {

@@ -298,6 +298,11 @@ impl Row {
         all.join(", ")
     }
 
+    /// Whether it is a path of Prometheus' own API. Health and reports are not, though their answers have its form.
+    pub(super) fn is_prometheus(&self) -> bool {
+        matches!(self.route, Route::Api(endpoint) if !matches!(endpoint, Endpoint::Health | Endpoint::Report))
+    }
+
     /// Whether a body may be a message of thousands of alerts.
     pub(super) fn is_large(&self) -> bool {
         matches!(self.route, Route::Webhook | Route::Benchmarks(Benchmark::List))
