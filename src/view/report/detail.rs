@@ -13,9 +13,10 @@ use crate::catalog::report::details::{
 use crate::catalog::report::{DETAILS, Detail, Points};
 use crate::promql::{Labels, Value};
 
-/// From one close point to the next, ms: the shortest usual time between scrapes, up to the usual one where there would be more points
-/// than [`FINE`], and longer where there would be more than [`MOST`].
-const CLOSE: (i64, i64) = (1_000, 5_000);
+/// From one close point to the next, ms: the shortest usual time between scrapes.
+const CLOSEST: i64 = 1_000;
+/// The same where there would be more points than [`FINE`]: the usual time; longer where there would be more than [`MOST`].
+const CLOSE: i64 = 5_000;
 /// Points that cost nothing that is felt.
 const FINE: i64 = 1_800;
 /// Close points at most: a Prometheus answers no more than 11,000.
@@ -175,7 +176,7 @@ pub(super) struct Details {
 pub(super) fn grid(points: Points, time: Time) -> (i64, i64) {
     let window = time.window();
     let (nearest, most) = match points {
-        Points::Close | Points::Edges => ((window / FINE).clamp(CLOSE.0, CLOSE.1), MOST),
+        Points::Close | Points::Edges => ((window / FINE).clamp(CLOSEST, CLOSE), MOST),
         Points::Few => (LEAST, FEW),
     };
     // They fill the time, but for less than a step: what is lost in it is in one of them.

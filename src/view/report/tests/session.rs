@@ -189,6 +189,7 @@ fn a_program_that_stops_when_its_recording_is_over_did_what_it_should() {
     assert!(recorded < 0.98 && expected < 0.98 && present < 0.98 && said == 2);
 }
 
+// Long: a table of facts.
 #[test]
 fn every_form_has_the_same_facts() {
     let stage = |samples: Samples, name: &str, seconds: f64| {
