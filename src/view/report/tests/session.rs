@@ -171,7 +171,7 @@ fn a_program_that_stops_when_its_recording_is_over_did_what_it_should() {
     };
     let minutes = 5 * 60_000;
     let seen = |session: Option<Session>, is: fn(i64) -> f64| {
-        let report = samples(is).report_about(session, minutes, &[]);
+        let report = samples(is).report_about(session, minutes, &[], &Limits::default());
         let of = |section, key| value(&report, section, 0, key).unwrap();
         let said = report.verdict.sentences.len();
         (of("programs", "recorded"), of("programs", "as_expected"), of("expected_streams", "present"), said)
