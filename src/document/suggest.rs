@@ -14,7 +14,12 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let begins = word.len() > 2 && (other.starts_with(&word) || word.starts_with(&other));
             // Scaled units, as in `milliseconds`.
             let ends = other.len() > 4 && word.ends_with(&other);
-            (far <= allowed || begins || ends).then_some((far, candidate))
+            // The end of a name, without what it is of: `latency` of `stage_latency`.
+            let tail = other
+                .match_indices('_')
+                .filter_map(|(at, _)| other.get(at + 1..))
+                .any(|end| end.len() > 4 && strsim::damerau_levenshtein(&word, end) <= 1);
+            (far <= allowed || begins || ends || tail).then_some((far, candidate))
         })
         .min_by_key(|(far, _)| *far)
         .map(|(_, candidate)| candidate)
@@ -37,6 +42,8 @@ mod tests {
         assert_eq!(suggest("lsiten", known), Some("listen"));
         assert_eq!(suggest("receive-buffer", known), Some("receive_buffer"));
         assert_eq!(suggest("receive", known), Some("receive_buffer"));
+        assert_eq!(suggest("bufer", known), Some("receive_buffer"));
+        assert_eq!(suggest("latencyy", ["stage_loss", "stage_latency"]), Some("stage_latency"));
         assert_eq!(suggest("colour", known), None);
         assert_eq!(suggest("", known), None);
     }
