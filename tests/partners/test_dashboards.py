@@ -47,6 +47,7 @@ ABSENT = {
     r"neural_device_lost_samples": "told of devices that lose a part of a packet",
     r"neural_incidents_escalated|neural_incident_(acknowledge|resolve)_duration": "no incident of the scene is old enough, acknowledged or over",
     r"neural_baseline_": "the scene has no baseline; test_benchmark.py has",
+    r"neural_span_|neural_log_records|neural_otlp_": "nothing of the scene sends OTLP; test_otlp.py has",
     r"neural_action(s|_breaker)": "the scene has no hooks",
     r"neural_device_(error_)?messages": "drawn while a board says something",
     r"stage:neural_stage_|source:neural_probe_": "made by rules that the scene has not",
