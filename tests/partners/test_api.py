@@ -96,7 +96,10 @@ def test_the_old_routes_answer_their_examples(lab):
     memory = system["memory"]
     assert near(memory["usage_bytes"] / memory["usage_percent"] * 100, total), memory
     assert near(system["load_average"]["15min"], os.getloadavg()[2], 0.2) and system["cpu_percent"] is not None
-    service = held("/api/performance/services/agent", template="/api/performance/services/{name}")["data"]
+    # The page asks of groups of processes what their last survey found.
+    of_agent = lambda: held("/api/performance/services/agent", template="/api/performance/services/{name}")["data"]
+    wait_until(lambda: of_agent()["threads"] is not None, 30, "the survey of processes")
+    service = of_agent()
     assert service["threads"] >= 1 and service["requests"]["count"] is None
     service = held("/api/performance/services/api", template="/api/performance/services/{name}")["data"]
     assert service["requests"]["count"] == 4 and service["requests"]["errors"] in (0, None) and service["threads"] is None

@@ -83,6 +83,8 @@ def recorded(tmp_path_factory):
     time.sleep(3)
     send(folder / "events.sock", event("ended", NAME))
     wait_until(lambda: len(files(reports)) == 2, 30, "the report")
+    # The file is there a moment before the session has it.
+    wait_until(lambda: sessions(agent)["sessions"][0]["report"]["state"] == "written", 10, "that the session has its report")
     [one] = sessions(agent)["sessions"]
     yield {"agent": agent, "board": board, "reports": reports, "session": one, "server": server, "began": began, "folder": folder}
     server.stop()
