@@ -16,13 +16,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::pool::{ActiveRequest, ConnectionPool, Slot};
 use super::{Answer, Site};
+use crate::watched::Watched;
 
 /// Connections at once; for one more, another one ends.
 const CONNECTIONS: usize = 256;
@@ -66,11 +66,13 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
                 })
             }
         });
+        let receiving = slot.clone();
+        let watched = Watched::new(stream, move || receiving.receiving());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE)
             .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(Watched { stream, slot: slot.clone() }), service);
+            .serve_connection(TokioIo::new(watched), service);
         let connection = graceful.watch(connection);
         let site = site.clone();
         tokio::spawn(async move {
@@ -144,56 +146,5 @@ impl Body for Sent {
             Self::Whole(body) => body.size_hint(),
             Self::Live { .. } => SizeHint::default(),
         }
-    }
-}
-
-/// A connection that says when something came.
-struct Watched {
-    stream: TcpStream,
-    slot: Arc<Slot>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if into.filled().len() > before {
-            self.slot.receiving();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -27,6 +27,7 @@ const SAMPLES: usize = 4_000_000;
 const SUBQUERY_STEP: i64 = 60_000;
 /// From the start to the first evaluation, ns: sources come up meanwhile, and what is not up yet is not lost.
 const GRACE: u64 = 3_000_000_000;
+
 /// Rules by where they are from.
 #[derive(Clone, Debug)]
 pub struct RuleSource {

@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("clock", 3, &[]),
     ("client", 3, &[]),
     ("backoff", 3, &[]),
+    ("watched", 3, &[]),
     ("view", 3, &[]),
     ("source", 4, &[]),
     ("http", 4, &[]),

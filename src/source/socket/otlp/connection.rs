@@ -3,10 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Request;
@@ -15,7 +14,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::Socket;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +28,7 @@ use crate::origin::Stranger;
 use crate::quote::quote;
 use crate::source::socket::Bound;
 use crate::source::socket::client::accept_clients;
+use crate::watched::Watched;
 
 /// Seconds of silence after which a connection is left: longer than the minute between two exports.
 const IDLE: u32 = 150;
@@ -53,12 +53,8 @@ pub(super) async fn serve(
         let (receiver, cut, inner) = (receiver.clone(), cut.clone(), tasks.clone());
         tasks.spawn(async move {
             match open(stream) {
-                Ok((Opened::Tcp(stream), active)) => {
-                    connection(stream, &active, true, &receiver, &cut, inner).await;
-                }
-                Ok((Opened::Unix(stream), active)) => {
-                    connection(stream, &active, false, &receiver, &cut, inner).await;
-                }
+                Ok(Opened::Tcp(stream)) => connection(stream, true, &receiver, &cut, inner).await,
+                Ok(Opened::Unix(stream)) => connection(stream, false, &receiver, &cut, inner).await,
                 // It broke off before it was looked at.
                 Err(_) => {}
             }
@@ -70,33 +66,31 @@ pub(super) async fn serve(
 }
 
 enum Opened {
-    Tcp(Watched<TcpStream>),
-    Unix(Watched<UnixStream>),
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
-fn open(stream: Socket) -> io::Result<(Opened, Arc<AtomicU32>)> {
-    let active = Arc::new(AtomicU32::new(now().steady_second()));
+fn open(stream: Socket) -> io::Result<Opened> {
     let unix = stream.local_addr()?.is_unix();
     let file = OwnedFd::from(stream);
-    let opened = if unix {
-        let stream = UnixStream::from_std(file.into())?;
-        Opened::Unix(Watched { stream, active: active.clone() })
-    } else {
-        let stream = TcpStream::from_std(file.into())?;
-        drop(stream.set_nodelay(true));
-        Opened::Tcp(Watched { stream, active: active.clone() })
-    };
-    Ok((opened, active))
+    if unix {
+        return UnixStream::from_std(file.into()).map(Opened::Unix);
+    }
+    let stream = TcpStream::from_std(file.into())?;
+    drop(stream.set_nodelay(true));
+    Ok(Opened::Tcp(stream))
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: Watched<S>,
-    active: &AtomicU32,
+    stream: S,
     remote: bool,
     receiver: &Arc<Receiver>,
     cut: &CancellationToken,
     tasks: TaskTracker,
 ) {
+    let active = Arc::new(AtomicU32::new(now().steady_second()));
+    let came = active.clone();
+    let stream = Watched::new(stream, move || came.store(now().steady_second(), Ordering::Relaxed));
     let mut server = auto::Builder::new(Tracked(tasks));
     server
         .http1()
@@ -122,7 +116,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::select! {
         // A client that breaks off is its own affair.
         ended = connection.as_mut() => return drop(ended),
-        () = idle(active) => return,
+        () = idle(&active) => return,
         () = cut.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -176,56 +170,5 @@ struct Tracked(TaskTracker);
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     fn execute(&self, future: F) {
         self.0.spawn(future);
-    }
-}
-
-/// A connection that says when something came.
-struct Watched<S> {
-    stream: S,
-    active: Arc<AtomicU32>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if into.filled().len() > before {
-            self.active.store(now().steady_second(), Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -107,15 +107,18 @@ async fn take<B: Body + Unpin>(
     let limit = receiver.body_limit;
     let of = |trouble| of(trouble, limit);
     let (framed, mut share) = read(receiver, body, limit + PREFIX).await.map_err(of)?;
-    let bytes = framed.len() as u64;
-    let message = message(framed, packing, limit, &mut share)?;
-    let counted = receiver.take(signal, Form::Protobuf, message, bytes).await;
-    drop(share);
-    match counted {
-        Ok(counted) => Ok(answer::response(signal, Form::Protobuf, &counted)),
-        // It was counted where it was read.
-        Err(malformed) => Err(Failure { code: code::INVALID_ARGUMENT, why: malformed.why, fault: None }),
-    }
+    let bytes = framed.len();
+    let work = move |receiver: &Receiver| {
+        let message = message(framed, packing, limit, &mut share)?;
+        // What is malformed was counted where it was read.
+        receiver.read(signal, Form::Protobuf, &message, bytes as u64).map_err(|malformed| Failure {
+            code: code::INVALID_ARGUMENT,
+            why: malformed.why,
+            fault: None,
+        })
+    };
+    let counted = receiver.take(bytes, packing, work).await.unwrap_or_else(|| Err(of(Trouble::Cut)))?;
+    Ok(answer::response(signal, Form::Protobuf, &counted))
 }
 
 /// The one message in a body.

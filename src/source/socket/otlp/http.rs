@@ -96,26 +96,26 @@ async fn take<B: Body + Unpin>(
     };
     let limit = receiver.body_limit;
     let (mut all, mut share) = read(receiver, body, limit).await.map_err(|trouble| of(trouble, limit))?;
-    let bytes = all.len() as u64;
-    if packed {
-        all = unpack(&all, limit, &mut share).map_err(|trouble| of(trouble, limit))?;
-    }
-    if form == Form::Json {
-        // It is read as protobuf, which has five times the bytes at most: a list of zeros.
-        share.grow(all.len().saturating_mul(5).min(3 * limit)).map_err(|trouble| of(trouble, limit))?;
-    }
-    let read = receiver.take(signal, form, all, bytes).await;
-    drop(share);
-    match read {
-        Ok(counted) => Ok(answer::response(signal, form, &counted)),
-        // It was counted where it was read.
-        Err(malformed) => Err(Refusal {
-            status: StatusCode::BAD_REQUEST,
-            code: code::INVALID_ARGUMENT,
+    let bytes = all.len();
+    let work = move |receiver: &Receiver| {
+        if packed {
+            all = unpack(&all, limit, &mut share).map_err(|trouble| of(trouble, limit))?;
+        }
+        if form == Form::Json {
+            // It is read as protobuf, which has five times the bytes at most: a list of zeros.
+            share.grow(all.len().saturating_mul(5).min(3 * limit)).map_err(|trouble| of(trouble, limit))?;
+        }
+        // What is malformed was counted where it was read.
+        let (status, code) = (StatusCode::BAD_REQUEST, code::INVALID_ARGUMENT);
+        receiver.read(signal, form, &all, bytes as u64).map_err(|malformed| Refusal {
+            status,
+            code,
             why: malformed.why,
             fault: None,
-        }),
-    }
+        })
+    };
+    let counted = receiver.take(bytes, packed, work).await.unwrap_or_else(|| Err(of(Trouble::Cut, limit)))?;
+    Ok(answer::response(signal, form, &counted))
 }
 
 fn of(trouble: Trouble, limit: usize) -> Refusal {

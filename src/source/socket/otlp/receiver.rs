@@ -15,7 +15,7 @@ use crate::source::socket::Bound;
 
 /// Requests of the largest size that may be held at once.
 const LARGE: usize = 4;
-/// Bytes of a request that is read where it came: what is larger would keep others waiting.
+/// Bytes of a request that is read where it came, if it is not packed: what is larger would keep others waiting.
 const SMALL: usize = 32 * 1024;
 
 /// What is known of the senders of a source. It outlives a change of settings: a sum that a program keeps itself must not
@@ -25,6 +25,8 @@ pub(super) struct Senders {
     /// The source whose series they are.
     source: String,
     reader: Mutex<Otlp>,
+    /// Requests take turns. Who waits for one keeps no thread.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Senders {
@@ -39,7 +41,8 @@ impl Senders {
             let counted = [("source", feed.name())];
             let before = feed.hub.lock().registry.value("neural_source_events", &counted);
             let since = if before.is_some_and(|events| events > 0.0) { now().wall } else { 0 };
-            Arc::new(Self { source: feed.name().to_owned(), reader: Mutex::new(Otlp::since(since)) })
+            let reader = Mutex::new(Otlp::since(since));
+            Arc::new(Self { source: feed.name().to_owned(), reader, turn: Arc::default() })
         });
         senders.reader.lock().set_settings(settings);
         for (_, bound) in sockets {
@@ -67,28 +70,39 @@ impl Receiver {
         Self { feed, senders, body_limit, budget, names }
     }
 
+    /// Does what a request of so many bytes asks for, when its turn comes: on a thread that may wait, unless it is small. Nothing comes
+    /// of it when the agent ends.
+    pub(super) async fn take<T: Send + 'static>(
+        self: &Arc<Self>,
+        bytes: usize,
+        packed: bool,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.senders.turn.clone().lock_owned().await;
+        if !packed && bytes <= SMALL {
+            return Some(work(self));
+        }
+        let this = self.clone();
+        let work = move || {
+            let done = work(&this);
+            // Also if nobody waits for it any longer, the next one comes after it.
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+
     /// Reads a request that came in so many bytes, and folds it.
     ///
     /// # Errors
     /// It is malformed: nothing of it counted.
-    pub(super) async fn take(
-        self: &Arc<Self>,
+    pub(super) fn read(
+        &self,
         signal: Telemetry,
         form: Form,
-        body: Vec<u8>,
+        body: &[u8],
         bytes: u64,
     ) -> Result<Counted, Malformed> {
-        if body.len() <= SMALL {
-            return self.read(signal, form, &body, bytes);
-        }
-        let this = self.clone();
-        let read = tokio::task::spawn_blocking(move || this.read(signal, form, &body, bytes));
-        // It ends with the runtime alone.
-        read.await
-            .unwrap_or_else(|_| Err(Malformed { kind: FaultKind::Cut, why: "the agent ends".to_owned() }))
-    }
-
-    fn read(&self, signal: Telemetry, form: Form, body: &[u8], bytes: u64) -> Result<Counted, Malformed> {
         let read = Request::parse(signal, form, body).map(|request| {
             let at = now();
             self.senders.reader.lock().read(&request, at, &mut |with| self.feed.batch(at, |out| with(out)))
@@ -98,6 +112,12 @@ impl Receiver {
             self.refuse(malformed.kind, bytes);
         }
         read
+    }
+
+    /// Whether no request has its turn.
+    #[cfg(test)]
+    pub(super) fn turn_is_free(&self) -> bool {
+        self.senders.turn.try_lock().is_ok()
     }
 
     /// Counts a request of which nothing counts.

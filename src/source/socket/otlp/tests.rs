@@ -332,8 +332,7 @@ async fn what_senders_said_outlives_a_change_of_settings() {
         let text = format!(
             "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"a\",\"sum\":{{\"isMonotonic\":true,\"aggregationTemporality\":2,\"dataPoints\":[{{\"startTimeUnixNano\":1,\"asInt\":{value}}}]}}}}]}}]}}]}}"
         );
-        let read =
-            receiver.take(crate::event::Telemetry::Metrics, otlp::Form::Json, text.into_bytes(), 1).await;
+        let read = receiver.read(crate::event::Telemetry::Metrics, otlp::Form::Json, text.as_bytes(), 1);
         assert_eq!(read.unwrap().rejected(), 0);
         hub.lock().registry.number("a", "service=\"unknown_service\"").unwrap()
     };
@@ -345,4 +344,24 @@ async fn what_senders_said_outlives_a_change_of_settings() {
         "another socket: what came before is not known, and not counted twice"
     );
     assert_eq!(send(&new, 11).await, 10.0);
+}
+
+#[tokio::test]
+async fn requests_take_turns_and_who_waits_holds_no_thread() {
+    let hub = Arc::new(Hub::default());
+    let feed = Feed::new(hub.clone(), hub.add_source("otlp"), "otlp");
+    let senders = Senders::of(&[], &feed, otlp::Settings::default());
+    let receiver = Arc::new(Receiver::new(feed, senders, 1 << 20, Arc::default()));
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let large = receiver.clone();
+    let large = tokio::spawn(async move { large.take(1 << 20, false, move |_| gate.recv().is_ok()).await });
+    while receiver.turn_is_free() {
+        tokio::task::yield_now().await;
+    }
+    // This runtime has one thread: it would stand still if the small one waited on it.
+    let early = tokio::time::timeout(Duration::from_millis(200), receiver.take(10, false, |_| ())).await;
+    assert!(early.is_err(), "the large one is not over");
+    release.send(()).unwrap();
+    assert_eq!(large.await.unwrap(), Some(true));
+    assert_eq!(receiver.take(10, true, |_| 1).await, Some(1));
 }
