@@ -4,6 +4,7 @@
 //! A path that is not documented is a page or a file for people.
 
 mod former;
+mod parts;
 mod shapes;
 mod table;
 
