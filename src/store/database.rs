@@ -76,7 +76,36 @@ pub struct Database {
     /// The connection.
     pub db: Connection,
     /// Held for as long as the file is open.
-    pub lock: fs::File,
+    pub lock: Lock,
+}
+
+/// That no other process writes the file.
+#[derive(Debug)]
+pub struct Lock(fs::File);
+
+impl Lock {
+    fn take(path: &Path) -> Result<Self, Failure> {
+        let disk = |why: std::io::Error| Failure::Disk(path.into(), why.to_string());
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.with_extension("lock"))
+            .map_err(disk)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(lock)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::Taken(path.into())),
+            Err(other) => Err(disk(other.into())),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing alone would not give it up: a command that another thread starts has the descriptor as well until it becomes its program,
+    /// and with a slow disk that takes a while.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Database {
@@ -87,18 +116,7 @@ impl Database {
     pub fn open(path: &Path, form: &Schema) -> Result<Self, Failure> {
         let disk = |why: std::io::Error| Failure::Disk(path.into(), why.to_string());
         make_folders(path).map_err(disk)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.with_extension("lock"))
-            .map_err(disk)?;
-        if let Err(errno) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            return Err(match errno {
-                rustix::io::Errno::WOULDBLOCK => Failure::Taken(path.into()),
-                other => disk(other.into()),
-            });
-        }
+        let lock = Lock::take(path)?;
         // SQLite gives its journal the mode of the file; what a laboratory measures is nobody else's business.
         let made = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path).map_err(disk)?;
         let inode = made.metadata().map(|of| (of.dev(), of.ino())).map_err(disk)?;
@@ -214,5 +232,26 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             Err(why) => Failure::Disk(path.into(), std::io::Error::from(why).to_string()),
             Ok(()) => Failure::Disk(path.into(), error.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_closed_can_be_opened_while_a_command_that_is_started_has_its_descriptors() {
+        const SCHEMA: Schema = Schema { application: 1, version: 1, tables: "CREATE TABLE one(id INTEGER);" };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let first = Database::open(&path, &SCHEMA).unwrap();
+        assert!(matches!(Database::open(&path, &SCHEMA), Err(Failure::Taken(_))));
+        // As a fork has it.
+        let inherited = first.lock.0.try_clone().unwrap();
+        drop(first);
+        let second = Database::open(&path, &SCHEMA).unwrap();
+        drop(inherited);
+        assert!(matches!(Database::open(&path, &SCHEMA), Err(Failure::Taken(_))));
+        drop(second);
     }
 }

@@ -5,13 +5,12 @@
 //! a file that cannot be read is set aside and never deleted.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::database::{Database, Failure, Schema, failure, is_at};
+use super::database::{Database, Failure, Lock, Schema, failure, is_at};
 use super::row;
 use crate::history::{Block, Changes, GAP, Head, Limits, Names, SeriesId, Target, decode, encode};
 use crate::promql::{Labels, Sample};
@@ -47,7 +46,7 @@ pub(super) struct File {
     pub(super) new: bool,
     pub(super) db: Connection,
     /// Held for as long as the file is open.
-    _lock: fs::File,
+    _lock: Lock,
     /// Rows of the series that the head knows.
     rows: HashMap<SeriesId, i64>,
     /// The number that the next chunks are written with.

@@ -27,7 +27,7 @@ use crate::clock::now;
 use crate::history::{GAP, Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
 pub use archive::{Contents, Family, Imported, clear, contents, import, prune};
-pub use database::{Database, Failure, Schema, failure, is_at, set_aside, used_bytes};
+pub use database::{Database, Failure, Lock, Schema, failure, is_at, set_aside, used_bytes};
 pub use lines::{Form, write_series};
 use reader::Readers;
 pub use retain::Retention;
