@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use neural_exporter::analysis::quality::{Judge, Judged, Settings};
+use neural_exporter::analysis::quality::{AssessedDecoder, Judge, Settings};
 use neural_exporter::decode::{Decoder, Protocol};
 use neural_exporter::event::{Body, Device, Rails, Samples, Timestamp};
 use neural_exporter::hub::Hub;
@@ -63,7 +63,7 @@ fn cyton_packets_decoded(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn cyton_packets_decoded_and_judged(bencher: Bencher<'_, '_>) {
-    packets(bencher, Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default())));
+    packets(bencher, Box::new(AssessedDecoder::new(Protocol::Cyton.decoder(), Settings::default())));
 }
 
 /// The same where `page.preview` is on. While it is off, the one before is what it costs: a comparison for each event.
@@ -71,7 +71,11 @@ fn cyton_packets_decoded_and_judged(bencher: Bencher<'_, '_>) {
 fn cyton_packets_decoded_judged_and_previewed(bencher: Bencher<'_, '_>) {
     let hub = Arc::new(Hub::default());
     hub.lock().keep_envelopes(true);
-    packets_into(bencher, &hub, Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default())));
+    packets_into(
+        bencher,
+        &hub,
+        Box::new(AssessedDecoder::new(Protocol::Cyton.decoder(), Settings::default())),
+    );
 }
 
 /// Decodes blocks of 32-bit numbers, all channels of a sample after another, as streams of probes have them.
@@ -123,7 +127,7 @@ fn probe_second_decoded_and_judged(bencher: Bencher<'_, '_>) {
     let feed = Feed::new(hub.clone(), hub.add_source("bench"), "bench");
     let bytes: Vec<u8> = block().iter().flat_map(|value| value.to_le_bytes()).collect();
     let decoder = Blocks { device: probe(), told: false, values: Vec::new() };
-    let mut decoder = Judged::new(Box::new(decoder), Settings::default());
+    let mut decoder = AssessedDecoder::new(Box::new(decoder), Settings::default());
     let mut second = || {
         for _ in 0..PROBE.1 / BLOCK {
             // Reads of a socket, 64 KiB at a time.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use neural_exporter::analysis::quality::{Judged, Settings as Quality};
+use neural_exporter::analysis::quality::{AssessedDecoder, Settings as Quality};
 use neural_exporter::decode::{Decoder, Protocol, Sink};
 use neural_exporter::event::{Body, Device, Event, Rails, Samples, SourceId, Timestamp};
 use neural_exporter::history::Target;
@@ -123,7 +123,7 @@ impl Decoder for Blocks {
 struct Electrodes {
     signal: Signal,
     rate: u32,
-    decoder: Judged,
+    decoder: AssessedDecoder,
     feed: Feed,
 }
 
@@ -139,7 +139,7 @@ impl Electrodes {
             rails: Rails::All(-0.005, 0.005),
         };
         let signal = Signal::new(u64::from(channels), usize::from(channels), f64::from(rate));
-        let decoder = Judged::new(Box::new(Blocks { device, known: false }), Quality::default());
+        let decoder = AssessedDecoder::new(Box::new(Blocks { device, known: false }), Quality::default());
         Self { signal, rate, decoder, feed: Feed::new(hub.clone(), hub.add_source(name), name) }
     }
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::analysis::{Analyser, Budget, Envelopes, Peaks, Rates, Seen};
+use crate::analysis::{Analyser, Budget, EnvelopeView, Envelopes, Peaks, Rates};
 use crate::event::{Body, Event, Fault, FaultKind, Link, Origin, Port, SourceId, Timestamp};
 use crate::metrics::{Cursor, Format, Registry};
-use crate::session::Told;
+use crate::session::SessionNotice;
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
 const SLICE: usize = 2_000;
@@ -46,7 +46,7 @@ pub struct State {
     accepted: u64,
     complaint_log: ComplaintLog,
     /// What was said of sessions since it was last taken.
-    sessions: Vec<Told>,
+    sessions: Vec<SessionNotice>,
     alarm: Alarm,
 }
 
@@ -192,7 +192,7 @@ impl State {
             Body::Tick => self.derive(event),
             Body::Session(session) if self.sessions.len() < SESSIONS => {
                 let (pipeline, name) = (session.pipeline.to_owned(), session.name.to_owned());
-                self.sessions.push(Told { pipeline, name, step: session.step, at: event.at });
+                self.sessions.push(SessionNotice { pipeline, name, step: session.step, at: event.at });
             }
             Body::Device(_) | Body::Samples(_) => {
                 if let Some(envelopes) = &mut self.envelopes {
@@ -230,7 +230,7 @@ impl State {
 
     /// What the last seconds of a device's signal looked like; nothing if that is not kept, or it does not stream.
     #[must_use]
-    pub fn envelope(&self, device: &str, now: Timestamp) -> Option<Seen> {
+    pub fn envelope(&self, device: &str, now: Timestamp) -> Option<EnvelopeView> {
         self.envelopes.as_ref()?.seen(self.known(device)?, now)
     }
 
@@ -252,7 +252,7 @@ impl State {
     }
 
     /// What pipelines said of sessions since this was last asked.
-    pub fn take_sessions(&mut self) -> Vec<Told> {
+    pub fn take_sessions(&mut self) -> Vec<SessionNotice> {
         std::mem::take(&mut self.sessions)
     }
 
@@ -308,7 +308,7 @@ struct ComplaintLog {
     names: Vec<Arc<str>>,
     /// Sources that were found and are no longer there, in the order in which they went.
     forgotten: VecDeque<SourceId>,
-    said: HashMap<(SourceId, FaultKind), Said>,
+    said: HashMap<(SourceId, FaultKind), LoggedAt>,
     /// What the last fault was.
     last: Option<(SourceId, FaultKind)>,
     /// Sources that are down, with the reason if it is known.
@@ -324,7 +324,7 @@ struct Down {
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct LoggedAt {
     /// When it was logged; 0 if never.
     at: u32,
     unsaid: u64,
@@ -392,7 +392,7 @@ impl ComplaintLog {
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
         let Self { names, said, .. } = self;
-        let is_time = |s: &Said| s.at == 0 || now >= s.at.saturating_add(QUIET);
+        let is_time = |s: &LoggedAt| s.at == 0 || now >= s.at.saturating_add(QUIET);
         let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && is_time(s));
         due.take(COMPLAINTS_PER_SECOND)
             .map(|(&(source, kind), s)| {

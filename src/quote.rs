@@ -68,11 +68,11 @@ const PACE: u32 = 6;
 /// Says how often things may be said: some at once, then ten a minute of each kind.
 #[derive(Debug, Default)]
 pub struct LogLimit {
-    kinds: HashMap<&'static str, Said>,
+    kinds: HashMap<&'static str, LineAllowance>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct LineAllowance {
     /// Lines that may be said at once.
     left: u32,
     /// When that was counted, in seconds.
@@ -83,7 +83,7 @@ struct Said {
 impl LogLimit {
     /// Whether a line of this kind may be said in this second of a steady clock, and how many before it were not, if some were.
     pub fn admits(&mut self, kind: &'static str, second: u32) -> Option<Option<u64>> {
-        let said = self.kinds.entry(kind).or_insert(Said { left: BURST, at: second, unsaid: 0 });
+        let said = self.kinds.entry(kind).or_insert(LineAllowance { left: BURST, at: second, unsaid: 0 });
         let more = second.saturating_sub(said.at) / PACE;
         said.left = said.left.saturating_add(more).min(BURST);
         said.at += more * PACE;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::analysis::quality::{AssessedDecoder, Settings};
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::text::exposition::{Exposition, Shape};
 use neural_exporter::decode::text::openmetrics::{Dialect, parse_strict, parse};
@@ -31,7 +31,7 @@ fn feed(hub: &Arc<Hub>, name: &str) -> Feed {
 pub fn stream(hub: &Arc<Hub>, protocol: Protocol, bytes: &[u8]) {
     let feed = feed(hub, protocol.name());
     // What judges a signal sees everything, and only samples are something to it.
-    let mut decoder = Judged::new(protocol.decoder(), Settings::default());
+    let mut decoder = AssessedDecoder::new(protocol.decoder(), Settings::default());
     feed.decode(NOW, bytes, 1, &mut decoder);
     feed.end(NOW, &mut decoder);
 }

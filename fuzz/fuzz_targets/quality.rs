@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::analysis::quality::{AssessedDecoder, Settings};
 use neural_exporter::decode::Decoder;
 use neural_exporter::event::Body;
 
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         let damaged = noise & 1 == 1 && number % 2 == 1;
         stream.extend(if damaged { boards::frame(board, number) } else { frame });
     }
-    let mut judged = Judged::new(board.decoder(), Settings::default());
+    let mut judged = AssessedDecoder::new(board.decoder(), Settings::default());
     let mut see = |body: Body<'_>| {
         if matches!(body, Body::Quality(_) | Body::Signal(_)) {
             let text = format!("{body:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::health::{Elsewhere, Said};
+use crate::alert::health::{Elsewhere, ServerRules};
 use crate::ask::{Prometheus, Server};
 use crate::clock::now;
 use crate::http::Site;
@@ -55,13 +55,13 @@ impl Listener {
         site.elsewhere.store(None);
     }
 
-    async fn ask(&self) -> Result<Said, String> {
+    async fn ask(&self) -> Result<ServerRules, String> {
         let settings = self.server.clone();
         let server = apart(SECRETS, PATIENCE, move || settings.open()).await.flatten()?;
         let instance = self.find(&server).await?;
         let asked = server.call("/api/v1/rules?type=alert", None).await;
         let (data, _) = asked.map_err(|failure| failure.why().to_owned())?;
-        let said = Said::read(&data, &self.known, &self.job, &instance);
+        let said = ServerRules::read(&data, &self.known, &self.job, &instance);
         match said {
             None => Err("it lists no rules".to_owned()),
             Some(said) if said.is_empty() => Err("it evaluates none of the agent's alerts".to_owned()),

@@ -80,10 +80,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was last known, by place in the rows and labels.
 #[derive(Debug, Default)]
-struct Events(BTreeMap<(usize, Labels), Known>);
+struct Events(BTreeMap<(usize, Labels), LastValue>);
 
 #[derive(Clone, Debug, PartialEq)]
-enum Known {
+enum LastValue {
     /// Words, by name of the label.
     State(Vec<String>),
     Count(f64),
@@ -102,7 +102,7 @@ impl Events {
     }
 
     fn changes(&mut self, registry: &Registry) -> Vec<(&'static str, Labels, (&'static str, Value))> {
-        let mut seen: BTreeMap<(usize, Labels), Known> = BTreeMap::new();
+        let mut seen: BTreeMap<(usize, Labels), LastValue> = BTreeMap::new();
         for (place, row) in ROWS.iter().enumerate() {
             for sample in registry.samples(row.family) {
                 let word = if let Reading::Named(label) = row.reading { label } else { "" };
@@ -112,11 +112,11 @@ impl Events {
                 match row.reading {
                     Reading::Flag(on, off) => {
                         let word = if sample.value == 1.0 { on } else { off };
-                        known.or_insert_with(|| Known::State(vec![word.to_owned()]));
+                        known.or_insert_with(|| LastValue::State(vec![word.to_owned()]));
                     }
-                    Reading::Count => drop(known.or_insert(Known::Count(sample.value))),
+                    Reading::Count => drop(known.or_insert(LastValue::Count(sample.value))),
                     Reading::Named(label) => {
-                        if let Known::State(words) = known.or_insert_with(|| Known::State(Vec::new()))
+                        if let LastValue::State(words) = known.or_insert_with(|| LastValue::State(Vec::new()))
                             && sample.value == 1.0
                         {
                             words.push(sample.label(label).unwrap_or_default().into_owned());
@@ -131,13 +131,13 @@ impl Events {
             let Some(row) = ROWS.get(*place) else { continue };
             let was = before.get(&(*place, labels.clone()));
             let change = match (known, was) {
-                (Known::Count(now), was) => {
+                (LastValue::Count(now), was) => {
                     // A counter that begins again has counted what it shows.
-                    let was = if let Some(Known::Count(was)) = was { *was } else { 0.0 };
+                    let was = if let Some(LastValue::Count(was)) = was { *was } else { 0.0 };
                     let more = if *now < was { *now } else { now - was };
                     (more > 0.0).then(|| ("count", more.into()))
                 }
-                (Known::State(words), was) => {
+                (LastValue::State(words), was) => {
                     // A channel that was never bad is no news.
                     let news = was != Some(known) && !(was.is_none() && words.is_empty());
                     let empty = if row.event == "channel" { "good" } else { "unknown" };
@@ -148,7 +148,7 @@ impl Events {
             changes.extend(change.map(|change| (row.event, labels.clone(), change)));
         }
         for ((place, labels), known) in &before {
-            if matches!(known, Known::State(_)) && !self.0.contains_key(&(*place, labels.clone())) {
+            if matches!(known, LastValue::State(_)) && !self.0.contains_key(&(*place, labels.clone())) {
                 let event = ROWS.get(*place).map_or("", |row| row.event);
                 changes.push((event, labels.clone(), ("state", "gone".into())));
             }

@@ -34,7 +34,7 @@ static LOG: OnceLock<Log> = OnceLock::new();
 /// Lines on their way to a writer.
 #[derive(Debug, Default)]
 struct Log {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<LogQueue>,
     /// The last lines, whether they could be written or not.
     last: Mutex<Last>,
     /// There is a line.
@@ -48,7 +48,7 @@ struct Log {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct LogQueue {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
     /// Whether the thread is at a line.
@@ -131,7 +131,7 @@ impl Log {
     /// Waits until everything is written, for so long at most.
     fn flush(&self, most: Duration) {
         let mut waiting = self.waiting.lock();
-        let busy = |waiting: &mut Waiting| waiting.writing || !waiting.lines.is_empty();
+        let busy = |waiting: &mut LogQueue| waiting.writing || !waiting.lines.is_empty();
         // What is not written by then is lost, like the process.
         let _ = self.idle.wait_while_for(&mut waiting, busy, most);
     }

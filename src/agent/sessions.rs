@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::http;
 use crate::hub::Hub;
 use crate::metrics::{OfReports, Own, Registry};
-use crate::respond::sessions::{Made, Make, Present, Sessions, file_reports};
+use crate::respond::sessions::{Make, Present, Sessions, WrittenReport, file_reports};
 use crate::source::aside::apart;
 use crate::view::report;
 
@@ -120,7 +120,7 @@ impl Agent {
             let json = serde_json::to_string(&report).map_err(|error| error.to_string())?;
             let (html, verdict) = (report::write_html(&report), report.usable.sentence.clone());
             let said: Vec<String> = report.verdict.sentences.iter().map(|said| said.text.clone()).collect();
-            Ok(Made { html, json, verdict, said })
+            Ok(WrittenReport { html, json, verdict, said })
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::hub::Hub;
 use crate::metrics::{OfReports, OfTask, Own};
 use crate::respond::lines::Lines;
 use crate::respond::sessions;
-use crate::respond::tasks::{Around, Refused, Status, Task, Tasks};
+use crate::respond::tasks::{Around, StartError, Status, Task, Tasks};
 use crate::source::aside::apart;
 
 /// What the reading of the times is called while it lasts.
@@ -150,9 +150,9 @@ fn served(tasks: Tasks) -> http::Tasks {
         list: Box::new(move || serde_json::to_value(listed.list()).unwrap_or_default()),
         begin: Box::new(move |name| {
             tasks.begin(name).map_err(|why| match why {
-                Refused::Unknown => http::NotBegun::Unknown,
-                Refused::Running => http::NotBegun::Running,
-                Refused::Busy => http::NotBegun::Busy,
+                StartError::Unknown => http::NotBegun::Unknown,
+                StartError::Running => http::NotBegun::Running,
+                StartError::Busy => http::NotBegun::Busy,
             })
         }),
     }

@@ -53,16 +53,16 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluated_by: Option<String>,
     /// Every component, the worst first.
-    pub components: Vec<Judged>,
+    pub components: Vec<ComponentHealth>,
     /// The objectives, where something runs that has one.
-    pub objectives: Vec<Kept>,
+    pub objectives: Vec<ObjectiveHealth>,
     /// What keeps the verdict from being complete.
     pub notes: Vec<String>,
 }
 
 /// A component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Judged {
+pub struct ComponentHealth {
     /// What it is: `device`.
     pub component: String,
     /// Which one; empty if there is one alone.
@@ -91,7 +91,7 @@ pub struct Reason {
 
 /// How an objective is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Kept {
+pub struct ObjectiveHealth {
     /// What it asks.
     pub objective: String,
     /// The pipeline and the stage, or the probe.
@@ -112,12 +112,12 @@ pub struct Elsewhere {
     /// Where it is, as it may be shown.
     pub server: String,
     /// What it says, or why nothing is known of it.
-    pub said: Result<Said, String>,
+    pub said: Result<ServerRules, String>,
 }
 
 /// What a server says of the rules that it evaluates.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
+pub struct ServerRules {
     rules: Rules,
     firing: Vec<Firing>,
 }
@@ -130,7 +130,7 @@ struct Firing {
     since: i64,
 }
 
-impl Said {
+impl ServerRules {
     /// Reads what `/api/v1/rules` gives: of the alerts with these names, those of this job and instance. Nothing if it is no such answer.
     #[must_use]
     pub fn read(data: &Json, known: &BTreeSet<String>, job: &str, instance: &str) -> Option<Self> {
@@ -270,13 +270,13 @@ impl Judge {
     pub fn verdict(self, at: i64) -> Verdict {
         let (least, status) = (self.least(), self.status());
         let Rules { all, not_yet, failing } = self.rules;
-        let judged = |((_, component, name), (status, reasons))| Judged {
+        let judged = |((_, component, name), (status, reasons))| ComponentHealth {
             component,
             name,
             status: least.max(status),
             reasons,
         };
-        let mut components: Vec<Judged> = self.components.into_iter().map(judged).collect();
+        let mut components: Vec<ComponentHealth> = self.components.into_iter().map(judged).collect();
         // Those that are alike stay in the order of the kinds.
         components.sort_by_key(|one| std::cmp::Reverse(one.status));
         let mut notes = Vec::new();
@@ -412,7 +412,7 @@ mod tests {
         let heard = |rules: Vec<Json>| {
             let data = serde_json::json!({"groups": [{"rules": rules}]});
             let known = ["silent", "other"].map(str::to_owned).into();
-            let said = Said::read(&data, &known, "neural", "a:1").unwrap();
+            let said = ServerRules::read(&data, &known, "neural", "a:1").unwrap();
             let mut judge = Judge::default();
             judge.hear(&Elsewhere { server: "http://p".to_owned(), said: Ok(said) });
             judge.verdict(0)
@@ -442,7 +442,7 @@ mod tests {
         let verdict = judge.verdict(0);
         assert_eq!(verdict.status, Status::Unknown);
         assert_eq!(verdict.notes, ["the alerts are evaluated by http://p, so nobody knows: it is away"]);
-        assert!(Said::read(&serde_json::json!({"alerts": []}), &BTreeSet::new(), "", "").is_none());
+        assert!(ServerRules::read(&serde_json::json!({"alerts": []}), &BTreeSet::new(), "", "").is_none());
     }
 
     #[test]

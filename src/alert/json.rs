@@ -10,7 +10,7 @@ use crate::promql::{Labels, exponent, moment_ms, number};
 
 /// Which rules are asked for. What is empty restricts nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct RuleFilter {
     /// Alerting rules alone, or recording rules alone.
     pub alerting: Option<bool>,
     /// Names of rules.
@@ -55,7 +55,7 @@ pub fn alerts(group: &Group) -> impl Iterator<Item = Json> {
 
 /// A group, if one of its rules is asked for.
 #[must_use]
-pub fn group(group: &Group, wanted: &Wanted) -> Option<Json> {
+pub fn group(group: &Group, wanted: &RuleFilter) -> Option<Json> {
     let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
     if !named(&wanted.groups, &group.name) || !named(&wanted.files, &group.file) {
         return None;
@@ -85,7 +85,7 @@ fn evaluation(at: Option<i64>) -> String {
     at.map_or_else(|| "0001-01-01T00:00:00Z".into(), moment_ms)
 }
 
-fn rule(live: &Live, wanted: &Wanted) -> Json {
+fn rule(live: &Live, wanted: &RuleFilter) -> Json {
     let templates = |all: &[(String, Template)]| -> Json {
         Json::Object(all.iter().map(|(name, template)| (name.clone(), template.text().into())).collect())
     };

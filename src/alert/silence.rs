@@ -29,7 +29,7 @@ pub struct Silence {
     /// Its name; empty for one that is new.
     #[serde(default)]
     pub id: String,
-    matchers: Vec<One>,
+    matchers: Vec<MatcherJson>,
     starts_at: String,
     ends_at: String,
     #[serde(default)]
@@ -41,7 +41,7 @@ pub struct Silence {
 /// A matcher in Alertmanager's form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct One {
+struct MatcherJson {
     name: String,
     value: String,
     is_regex: bool,
@@ -57,7 +57,7 @@ impl Silence {
     /// One of exactly these labels, from a time to another, ms.
     #[must_use]
     pub fn exactly(labels: &Labels, (from, to): (i64, i64), by: &str, why: &str) -> Self {
-        let one = |(name, value): (&str, &str)| One {
+        let one = |(name, value): (&str, &str)| MatcherJson {
             name: name.to_owned(),
             value: value.to_owned(),
             is_regex: false,
@@ -75,7 +75,7 @@ impl Silence {
     }
 }
 
-impl One {
+impl MatcherJson {
     fn matcher(&self) -> Matcher {
         let compare = match (self.is_regex, self.is_equal) {
             (false, true) => Compare::Equal,
@@ -96,7 +96,7 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct HeldSilence {
     silence: Silence,
     tests: Tests,
     /// Bytes that they take.
@@ -105,7 +105,7 @@ struct Kept {
     ends: i64,
 }
 
-impl Kept {
+impl HeldSilence {
     fn read(silence: Silence, room: &mut Room) -> Result<Self, String> {
         let time = |name: &str, text: &str| {
             read_moment(text).ok_or_else(|| format!("{name} {text:?} is no time in the form of RFC 3339"))
@@ -118,7 +118,7 @@ impl Kept {
         if texts + silence.comment.len() + silence.created_by.len() > LONGEST {
             return Err(format!("invalid silence: its texts have more than {LONGEST} bytes"));
         }
-        let matchers: Vec<Matcher> = silence.matchers.iter().map(One::matcher).collect();
+        let matchers: Vec<Matcher> = silence.matchers.iter().map(MatcherJson::matcher).collect();
         if matchers.iter().any(|matcher| matcher.name.is_empty()) {
             return Err("invalid silence: a matcher without a name".into());
         }
@@ -167,7 +167,7 @@ impl Kept {
 
 /// Why a silence is not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum SilenceError {
     /// One is to be changed that is not there.
     Unknown,
     /// What is wrong with it.
@@ -176,14 +176,14 @@ pub enum Refused {
 
 /// All silences.
 #[derive(Clone, Debug, Default)]
-pub struct Silences(BTreeMap<String, Kept>);
+pub struct Silences(BTreeMap<String, HeldSilence>);
 
 impl Silences {
     /// Silences that were kept. What cannot be read is left out.
     #[must_use]
     pub fn restore(kept: Vec<Silence>) -> Self {
         let mut room = Room::new(PATTERNS);
-        let read = |silence: Silence| Some((silence.id.clone(), Kept::read(silence, &mut room).ok()?));
+        let read = |silence: Silence| Some((silence.id.clone(), HeldSilence::read(silence, &mut room).ok()?));
         Self(kept.into_iter().filter_map(read).take(MOST).collect())
     }
 
@@ -209,24 +209,26 @@ impl Silences {
     ///
     /// # Errors
     /// Why it is not made.
-    pub fn set(&mut self, wanted: Silence, id: String, now: i64) -> Result<String, Refused> {
+    pub fn set(&mut self, wanted: Silence, id: String, now: i64) -> Result<String, SilenceError> {
         self.sweep(now);
-        let holds = |kept: &&Kept| kept.state(now) != State::Expired;
+        let holds = |kept: &&HeldSilence| kept.state(now) != State::Expired;
         let taken: usize = self.0.values().filter(holds).map(|kept| kept.weight).sum();
         let mut room = Room::new(PATTERNS).without(taken);
-        let mut new = Kept::read(wanted, &mut room).map_err(Refused::Wrong)?;
+        let mut new = HeldSilence::read(wanted, &mut room).map_err(SilenceError::Wrong)?;
         if new.starts >= new.ends {
-            return Err(Refused::Wrong(
+            return Err(SilenceError::Wrong(
                 "Failed to create silence: start time must be before end time".into(),
             ));
         }
         if new.ends < now {
-            return Err(Refused::Wrong("Failed to create silence: end time can't be in the past".into()));
+            return Err(SilenceError::Wrong(
+                "Failed to create silence: end time can't be in the past".into(),
+            ));
         }
         let name = new.silence.id.clone();
         let known = self.0.get(&name);
         if known.is_none() && !name.is_empty() {
-            return Err(Refused::Unknown);
+            return Err(SilenceError::Unknown);
         }
         if let Some(known) = known.filter(|known| may_become(known, &new, now)) {
             let starts = if known.state(now) == State::Active { known.starts } else { new.starts };
@@ -237,7 +239,7 @@ impl Silences {
         // Its own place becomes free.
         let others = self.0.values().filter(holds).count() - usize::from(known.as_ref().is_some_and(holds));
         if others >= MOST {
-            return Err(Refused::Wrong(format!("exceeded maximum number of silences: {MOST}")));
+            return Err(SilenceError::Wrong(format!("exceeded maximum number of silences: {MOST}")));
         }
         // What one was before it was changed stays to be seen.
         self.end(&name, now);
@@ -292,7 +294,7 @@ impl Silences {
     /// All of them, as JSON: those that hold, by their end, then those that will, by their beginning, then those that are over.
     #[must_use]
     pub fn list(&self, now: i64) -> serde_json::Value {
-        let mut all: Vec<(State, i64, &Kept)> = Vec::new();
+        let mut all: Vec<(State, i64, &HeldSilence)> = Vec::new();
         for kept in self.0.values() {
             let state = kept.state(now);
             let by = match state {
@@ -308,7 +310,7 @@ impl Silences {
 }
 
 /// Whether one is changed where it is, and not ended and made again. Fact: `canUpdate` of Alertmanager.
-fn may_become(known: &Kept, new: &Kept, now: i64) -> bool {
+fn may_become(known: &HeldSilence, new: &HeldSilence, now: i64) -> bool {
     known.silence.matchers == new.silence.matchers
         && match known.state(now) {
             State::Active => known.starts / 1000 == new.starts / 1000 && new.ends >= now,
@@ -399,7 +401,7 @@ mod tests {
         assert_eq!(set(wanted("1", "b", NOW, NOW + 90_000), "2", NOW + 20), "2");
         set(wanted("", "c", NOW + 50_000, NOW + 60_000), "3", NOW + 20);
         assert_eq!(states(&silences, NOW + 30), ["2 active", "3 pending", "1 expired"]);
-        assert_eq!(silences.set(wanted("9", "a", NOW, NOW + 1), "4".into(), NOW), Err(Refused::Unknown));
+        assert_eq!(silences.set(wanted("9", "a", NOW, NOW + 1), "4".into(), NOW), Err(SilenceError::Unknown));
     }
 
     #[test]
@@ -423,7 +425,7 @@ mod tests {
         }
         let more = silences.set(wanted("", "a", now, now + 60_000), "more".into(), now);
         assert!(
-            matches!(&more, Err(Refused::Wrong(why)) if why.contains("exceeded maximum number")),
+            matches!(&more, Err(SilenceError::Wrong(why)) if why.contains("exceeded maximum number")),
             "{more:?}"
         );
         let other = silences.set(wanted("held 5", "b", now, now + 60_000), "other".into(), now);
@@ -438,7 +440,7 @@ mod tests {
         let many = (0..100).take_while(|turn| set(r"x\pL{30}", turn.to_string(), NOW).is_ok()).count();
         assert!((3..50).contains(&many), "{many}");
         assert!(
-            matches!(set(r"x\pL{30}", "more".into(), NOW), Err(Refused::Wrong(why)) if why.contains("MiB together"))
+            matches!(set(r"x\pL{30}", "more".into(), NOW), Err(SilenceError::Wrong(why)) if why.contains("MiB together"))
         );
         // Once they are over they make room.
         for turn in 0..many {
@@ -453,7 +455,7 @@ mod tests {
     fn what_alertmanager_refuses_is_refused() {
         let mut silences = Silences::default();
         let mut why = |of: Silence| match silences.set(of, "1".into(), NOW) {
-            Err(Refused::Wrong(why)) => why,
+            Err(SilenceError::Wrong(why)) => why,
             other => format!("{other:?}"),
         };
         assert!(why(wanted("", "a", NOW + 5, NOW + 5)).contains("start time must be before"));

@@ -24,7 +24,7 @@ const ENOUGH: f64 = 120.0;
 
 /// A read that returned packets.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read {
+pub(super) struct PacketRead {
     /// Nanoseconds by the steady clock.
     pub(super) at: u64,
     /// Packets counted until its end, those that are missing included.
@@ -74,7 +74,7 @@ impl Clock {
     }
 
     /// How late a read was. `None` until the quickest way is known.
-    pub(super) fn read(&mut self, read: Read) -> Option<Delay> {
+    pub(super) fn read(&mut self, read: PacketRead) -> Option<Delay> {
         if self.rate <= 0.0 {
             return None;
         }
@@ -184,7 +184,7 @@ mod tests {
         let read = |burst: u64| {
             let packets = 4 * (burst + 1);
             let seconds = packets as f64 / (250.0 * (1.0 + fast)) + 0.003 + late(burst);
-            Read { at: BEGAN.saturating_add_signed((seconds * 1e9) as i64), packets, fresh: 4 }
+            PacketRead { at: BEGAN.saturating_add_signed((seconds * 1e9) as i64), packets, fresh: 4 }
         };
         bursts.filter_map(|burst| clock.read(read(burst))).collect()
     }

@@ -46,7 +46,7 @@ struct Envelope {
 
 /// What is seen of a device.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct EnvelopeView {
     /// Whether values are volts; else counts.
     pub volts: bool,
     /// Seconds of a piece.
@@ -89,7 +89,7 @@ impl Envelopes {
 
     /// What is seen of a device now, if it streams.
     #[must_use]
-    pub fn seen(&self, source: SourceId, now: Timestamp) -> Option<Seen> {
+    pub fn seen(&self, source: SourceId, now: Timestamp) -> Option<EnvelopeView> {
         self.0.get(&source).map(|envelope| envelope.seen(now))
     }
 }
@@ -145,7 +145,7 @@ impl Envelope {
         self.ring.get_mut(from..from + self.kept).unwrap_or_default().fill(NOTHING);
     }
 
-    fn seen(&self, now: Timestamp) -> Seen {
+    fn seen(&self, now: Timestamp) -> EnvelopeView {
         let missing = self.missing(now);
         let channel = |channel: usize| {
             let piece = |back: usize| (self.at + 2 * PIECES - back) % PIECES;
@@ -155,7 +155,7 @@ impl Envelope {
             ages.map(|back| back.map_or(NOTHING, |back| of(piece(back)))).collect()
         };
         let piece = f64::from(self.each) / self.device.rate;
-        Seen { volts: self.device.volts, piece, channels: (0..self.kept).map(channel).collect() }
+        EnvelopeView { volts: self.device.volts, piece, channels: (0..self.kept).map(channel).collect() }
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         Body::Samples(Samples { values, channels, frames: 1, bytes: 1 })
     }
 
-    fn seen(envelopes: &Envelopes, ms: u64) -> Seen {
+    fn seen(envelopes: &Envelopes, ms: u64) -> EnvelopeView {
         envelopes.seen(SourceId(1), Timestamp::both(ms * MS)).unwrap()
     }
 

@@ -12,7 +12,7 @@ mod rate;
 mod stability;
 
 pub use budget::{Budget, Day};
-pub use envelope::{Envelopes, Extent, PIECES, Seen};
+pub use envelope::{EnvelopeView, Envelopes, Extent, PIECES};
 pub use peaks::Peaks;
 pub use rate::Rates;
 

@@ -66,12 +66,12 @@ impl Analyser for Peaks {
 /// Things by pipeline and name.
 #[derive(Debug, Default)]
 struct Followed {
-    table: HashTable<One>,
+    table: HashTable<PeakTrack>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct One {
+struct PeakTrack {
     pipeline: Box<str>,
     name: Box<str>,
     /// Which window `runs` were counted in.
@@ -81,7 +81,7 @@ struct One {
     slots: [(u64, f64); SLOTS],
 }
 
-impl One {
+impl PeakTrack {
     fn raise(&mut self, at: Timestamp, value: f64) {
         let number = at.steady / SLOT_NANOS;
         let place = usize::try_from(number % SLOTS as u64).unwrap_or_default();
@@ -97,17 +97,18 @@ impl One {
 }
 
 impl Followed {
-    fn find(&mut self, pipeline: &str, name: &str) -> Option<&mut One> {
+    fn find(&mut self, pipeline: &str, name: &str) -> Option<&mut PeakTrack> {
         let Self { table, hasher } = self;
         let hash = hasher.hash_one((pipeline, name));
         let full = table.len() >= MOST;
-        let same = |one: &One| *one.pipeline == *pipeline && *one.name == *name;
+        let same = |one: &PeakTrack| *one.pipeline == *pipeline && *one.name == *name;
         match table.entry(hash, same, |o| hasher.hash_one((&*o.pipeline, &*o.name))) {
             Entry::Occupied(one) => Some(one.into_mut()),
             Entry::Vacant(_) if full || pipeline.len() + name.len() > NAMES => None,
             Entry::Vacant(place) => {
                 let slots = [(0, 0.0); SLOTS];
-                let one = One { pipeline: pipeline.into(), name: name.into(), window: 0, runs: 0.0, slots };
+                let one =
+                    PeakTrack { pipeline: pipeline.into(), name: name.into(), window: 0, runs: 0.0, slots };
                 Some(place.insert(one).into_mut())
             }
         }

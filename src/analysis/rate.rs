@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::clock::{Clock, Read};
+use super::clock::{Clock, PacketRead};
 use super::pace::Pace;
 use super::stability::Memory;
 use super::{Analyser, Report, seconds};
@@ -166,7 +166,7 @@ struct Stream {
     hole: Option<Hole>,
     clock: Clock,
     /// Reads that wait to be timed: while a gap is open it is not known how many packets were in it.
-    reads: Vec<Read>,
+    reads: Vec<PacketRead>,
     /// When there were how many samples, by tick; the newest last.
     marks: [(u64, u64); MARKS],
     marked: usize,
@@ -268,7 +268,7 @@ impl Stream {
         let (packets, room) = (self.packets, self.reads.len() < READS);
         match self.reads.last_mut().filter(|read| read.at == at) {
             Some(read) => (read.packets, read.fresh) = (packets, read.fresh + fresh),
-            None if room => self.reads.push(Read { at, packets, fresh }),
+            None if room => self.reads.push(PacketRead { at, packets, fresh }),
             None => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Page: APIs, databases, service checks, and how good data and answers are.
 
 use super::{LATENCY, Metric, Page, Unit, limit};
-use crate::event::{Body, Judged, Kind, Topic};
+use crate::event::{Body, Kind, ScoreSubject, Topic};
 
 /// APIs, databases, service checks, and how good data and answers are.
 pub static PAGE: Page = Page {
@@ -27,7 +27,7 @@ static DATA_QUALITY: Metric = Metric {
     on: &[Topic::Score],
     read: |event, row| {
         if let Body::Score(s) = &event.body
-            && s.of == Judged::Data
+            && s.of == ScoreSubject::Data
         {
             row.set(&[s.pipeline], s.ratio);
         }
@@ -43,7 +43,7 @@ static ACCURACY: Metric = Metric {
     on: &[Topic::Score],
     read: |event, row| {
         if let Body::Score(s) = &event.body
-            && let Judged::Model(model) = s.of
+            && let ScoreSubject::Model(model) = s.of
         {
             row.set(&[s.pipeline, model], s.ratio);
         }

@@ -21,11 +21,11 @@ use crate::view::report::{self, Time};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    what: BenchmarkCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum BenchmarkCommand {
     /// Measure a time that was good, and keep it under a name. A time in which something was wrong is refused.
     Record(Record),
     /// List what is kept.
@@ -222,10 +222,10 @@ fn ended(done: Result<Exit, End>) -> Exit {
     }
 }
 
-async fn done(what: &What) -> Result<Exit, End> {
+async fn done(what: &BenchmarkCommand) -> Result<Exit, End> {
     match what {
-        What::Record(args) => record(args).await,
-        What::List { whom, output } => {
+        BenchmarkCommand::Record(args) => record(args).await,
+        BenchmarkCommand::List { whom, output } => {
             let (data, _) = whom.keeper()?.call("/api/v1/benchmarks", None).await?;
             for why in data.get("damaged").and_then(Json::as_array).into_iter().flatten() {
                 complain(&why.as_str().unwrap_or_default());
@@ -239,16 +239,16 @@ async fn done(what: &What) -> Result<Exit, End> {
                 Form::Text => benchmark::write_list(&all).into_bytes(),
             }))
         }
-        What::Show { one, output } => {
+        BenchmarkCommand::Show { one, output } => {
             let found = fetched(&one.whom.keeper()?, &one.name).await?;
             Ok(print(&match output {
                 Form::Json => json(&found),
                 Form::Text => benchmark::write_one(&found).into_bytes(),
             }))
         }
-        What::Compare(args) => compared(args).await,
-        What::Export(one) => Ok(print(&json(&fetched(&one.whom.keeper()?, &one.name).await?))),
-        What::Import { file, name, replace, whom } => {
+        BenchmarkCommand::Compare(args) => compared(args).await,
+        BenchmarkCommand::Export(one) => Ok(print(&json(&fetched(&one.whom.keeper()?, &one.name).await?))),
+        BenchmarkCommand::Import { file, name, replace, whom } => {
             let mut read = read(file)?;
             if let Some(name) = name {
                 check_name(name).map_err(End::Usage)?;
@@ -257,7 +257,7 @@ async fn done(what: &What) -> Result<Exit, End> {
             keep(&whom.keeper()?, &read, *replace).await?;
             Ok(print(format!("{} is kept\n", read.name).as_bytes()))
         }
-        What::Delete(one) => {
+        BenchmarkCommand::Delete(one) => {
             check_name(&one.name).map_err(End::Usage)?;
             one.whom.keeper()?.delete(&format!("/api/v1/benchmarks/{}", one.name)).await?;
             Ok(print(format!("{} is removed\n", one.name).as_bytes()))
@@ -294,7 +294,8 @@ async fn record(args: &Record) -> Result<Exit, End> {
     let (asked, limits) = (args.whom.open()?, args.whom.limits()?);
     let (answers, notes) = ask_all(&asked, report::questions(time, None)).await.map_err(End::Wrong)?;
     let source = asked.name();
-    let given = report::Given { notes, ..report::Given::new(time, source.clone(), answers, &limits) };
+    let given =
+        report::ReportInput { notes, ..report::ReportInput::new(time, source.clone(), answers, &limits) };
     let verdict = report::build(given).verdict;
     if verdict.status != Status::Healthy && !args.allow_bad {
         let said: String = verdict.sentences.iter().take(5).map(|one| format!("\n  {}", one.text)).collect();
@@ -307,7 +308,8 @@ async fn record(args: &Record) -> Result<Exit, End> {
     for note in notes {
         complain(&format!("note: {note}"));
     }
-    let given = benchmark::Given { name: args.name.clone(), time, step, source, answers, only: &args.only };
+    let given =
+        benchmark::BenchmarkInput { name: args.name.clone(), time, step, source, answers, only: &args.only };
     let made = Benchmark { note: args.note.clone(), verdict: verdict.in_short(), ..benchmark::build(given) };
     if made.lines.is_empty() {
         return Err(End::Wrong(
@@ -342,7 +344,7 @@ async fn compared(args: &Compare) -> Result<Exit, End> {
     let step = args.time.step(time, usual_step(time).min(baseline.step))?;
     let (answers, notes) = ask_all(&asked, benchmark::questions(time, step)).await.map_err(End::Wrong)?;
     let (name, source, only) = (String::new(), asked.name(), &baseline.only[..]);
-    let current = benchmark::build(benchmark::Given { name, time, step, source, answers, only });
+    let current = benchmark::build(benchmark::BenchmarkInput { name, time, step, source, answers, only });
     let mut comparison = compare(&baseline, &current, &limits);
     comparison.notes.extend(notes);
     let shown = match args.output {

@@ -301,14 +301,17 @@ mod tests {
 
     #[test]
     fn all_is_well_for_three_minutes_and_then_an_electrode_loosens() {
-        use crate::simulate::fault::What;
+        use crate::simulate::fault::Disturbance;
         let faults: Vec<Fault> = FAULTS.iter().map(|fault| fault.parse().unwrap()).collect();
         for fault in faults.iter().filter(|fault| fault.from.unwrap_or_default() < 180.0) {
             // Less than one gap a minute: six are worth an alert.
-            assert!(matches!(fault.what, What::Chance(chance) if chance * 250.0 * 60.0 < 2.0), "{fault:?}");
+            assert!(
+                matches!(fault.what, Disturbance::Chance(chance) if chance * 250.0 * 60.0 < 2.0),
+                "{fault:?}"
+            );
         }
-        let loose = faults.iter().find(|fault| matches!(fault.what, What::Unplug(_))).unwrap();
-        assert_eq!((loose.what, loose.from, loose.to), (What::Unplug(3), Some(180.0), Some(240.0)));
+        let loose = faults.iter().find(|fault| matches!(fault.what, Disturbance::Unplug(_))).unwrap();
+        assert_eq!((loose.what, loose.from, loose.to), (Disturbance::Unplug(3), Some(180.0), Some(240.0)));
         assert_eq!(ELECTRODES[3], "C4");
     }
 }

@@ -19,7 +19,7 @@ const FAMILIES: usize = 15;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<HistoryCommand>,
     /// The configuration file, which says where the state directory is; as for `run` if omitted.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum HistoryCommand {
     /// Remove what is older or more than the configuration allows, now. The agent does so by itself once an hour.
     Prune,
     /// Remove everything.
@@ -82,8 +82,8 @@ pub(super) fn history(args: &Args) -> Exit {
         None => {
             store::contents(&path).map(|contents| print(&show(&contents, &path, args.output == Form::Json)))
         }
-        Some(What::Prune) => store::prune(&path, &retention(&config)).map(|()| Exit::Fine),
-        Some(What::Import { samples }) => match input(samples) {
+        Some(HistoryCommand::Prune) => store::prune(&path, &retention(&config)).map(|()| Exit::Fine),
+        Some(HistoryCommand::Import { samples }) => match input(samples) {
             Ok(text) => store::import(&path, text).map(|done| {
                 complain(&format!(
                     "{} samples were added; {} lines are no samples with a time",
@@ -96,12 +96,12 @@ pub(super) fn history(args: &Args) -> Exit {
                 return Exit::Usage;
             }
         },
-        Some(What::Clear { yes: false }) => {
+        Some(HistoryCommand::Clear { yes: false }) => {
             complain(&format!("this removes everything in {}\n  hint: add --yes", path.display()));
             return Exit::Usage;
         }
-        Some(What::Clear { yes: true }) => store::clear(&path).map(|()| Exit::Fine),
-        Some(What::Export { selectors, from, to, form }) => {
+        Some(HistoryCommand::Clear { yes: true }) => store::clear(&path).map(|()| Exit::Fine),
+        Some(HistoryCommand::Export { selectors, from, to, form }) => {
             let ms = |seconds: &Option<f64>, other: i64| {
                 seconds.map_or(other, |seconds| (seconds * 1000.0) as i64)
             };

@@ -20,7 +20,7 @@ use crate::view::table::{self, Cell};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<IncidentsCommand>,
     #[command(flatten)]
     server: ServerArgs,
     /// The form of the answer.
@@ -40,7 +40,7 @@ enum Output {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum IncidentsCommand {
     /// List incidents, the newest first; those that are not resolved if nothing else is asked for.
     List(Filter),
     /// Show one incident: its values, and what happened.
@@ -103,7 +103,7 @@ struct Change {
 }
 
 pub(super) fn incidents(args: &Args) -> Exit {
-    let listed = What::List(Filter::default());
+    let listed = IncidentsCommand::List(Filter::default());
     let (path, form) = match request(args.what.as_ref().unwrap_or(&listed)) {
         Ok(request) => request,
         Err(why) => {
@@ -136,7 +136,7 @@ pub(super) fn incidents(args: &Args) -> Exit {
 }
 
 /// The path of what is asked, and the form of what is changed.
-fn request(what: &What) -> Result<(String, Option<String>), String> {
+fn request(what: &IncidentsCommand) -> Result<(String, Option<String>), String> {
     let since = |last: &Option<Span>| {
         let last = last.as_ref()?;
         let ms = i64::try_from(last.0.as_millis()).unwrap_or(i64::MAX);
@@ -147,7 +147,7 @@ fn request(what: &What) -> Result<(String, Option<String>), String> {
         (format!("{path}?{query}"), None)
     };
     Ok(match what {
-        What::List(filter) => {
+        IncidentsCommand::List(filter) => {
             let open = ["open", "escalated", "acknowledged"].map(str::to_owned);
             let states = if filter.state.is_empty() && !filter.all { &open[..] } else { &filter.state };
             let named = [("state", states), ("alert", &filter.alert), ("priority", &filter.priority)];
@@ -156,13 +156,15 @@ fn request(what: &What) -> Result<(String, Option<String>), String> {
             let limit = ("limit", filter.limit.to_string());
             asked("/api/v1/incidents", pairs.chain(since(&filter.last)).chain([limit]).collect())
         }
-        What::Export { last } => {
+        IncidentsCommand::Export { last } => {
             asked("/api/v1/incidents", since(last).into_iter().chain([("limit", "0".to_owned())]).collect())
         }
-        What::Stats { last } => asked("/api/v1/incidents/stats", since(last).into_iter().collect()),
-        What::Show { number } => (format!("/api/v1/incidents/{}", checked(number)?), None),
-        What::Ack(change) => changes(change, "ack")?,
-        What::Resolve(change) => changes(change, "resolve")?,
+        IncidentsCommand::Stats { last } => {
+            asked("/api/v1/incidents/stats", since(last).into_iter().collect())
+        }
+        IncidentsCommand::Show { number } => (format!("/api/v1/incidents/{}", checked(number)?), None),
+        IncidentsCommand::Ack(change) => changes(change, "ack")?,
+        IncidentsCommand::Resolve(change) => changes(change, "resolve")?,
     })
 }
 
@@ -187,15 +189,15 @@ fn shown(args: &Args, data: &Json) -> Exit {
     let read = |json: &Json| serde_json::from_value::<Incident>(json.clone()).ok();
     let incidents: Vec<Incident> = match (listed, &args.what) {
         (Some(all), _) => all.iter().filter_map(read).collect(),
-        (None, Some(What::Stats { .. })) => Vec::new(),
+        (None, Some(IncidentsCommand::Stats { .. })) => Vec::new(),
         (None, _) => read(data).into_iter().collect(),
     };
-    let exports = matches!(args.what, Some(What::Export { .. }));
+    let exports = matches!(args.what, Some(IncidentsCommand::Export { .. }));
     let text = match (args.output, &args.what) {
         (Output::Json, _) => return print(&json(listed.map_or(data, |_| data))),
-        (_, Some(What::Stats { .. })) => figures(data),
-        (Output::Table, Some(What::Export { .. })) if exports => return print(&json(data)),
-        (Output::Table, Some(What::Show { .. })) => {
+        (_, Some(IncidentsCommand::Stats { .. })) => figures(data),
+        (Output::Table, Some(IncidentsCommand::Export { .. })) if exports => return print(&json(data)),
+        (Output::Table, Some(IncidentsCommand::Show { .. })) => {
             look::text(&incidents.iter().flat_map(whole).collect::<Vec<_>>())
         }
         (Output::Table, _) => look::text(&table(&incidents)),
@@ -360,20 +362,20 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_the_api() {
-        let path = |what: &What| request(what).unwrap();
-        let (list, form) = path(&What::List(Filter::default()));
+        let path = |what: &IncidentsCommand| request(what).unwrap();
+        let (list, form) = path(&IncidentsCommand::List(Filter::default()));
         assert_eq!(
             (&*list, form),
             ("/api/v1/incidents?state=open&state=escalated&state=acknowledged&limit=0", None)
         );
         let change = Change { number: "AB12".into(), by: Some("ada & co".into()), why: "I look".into() };
-        let (ack, form) = path(&What::Ack(change));
+        let (ack, form) = path(&IncidentsCommand::Ack(change));
         assert_eq!(
             (&*ack, form.as_deref()),
             ("/api/v1/incidents/AB12/ack", Some("by=ada+%26+co&why=I+look"))
         );
         for number in ["", "../x", "zz", "0123456789abcdef0"] {
-            assert!(request(&What::Show { number: number.into() }).is_err(), "{number}");
+            assert!(request(&IncidentsCommand::Show { number: number.into() }).is_err(), "{number}");
         }
     }
 }

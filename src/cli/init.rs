@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 /// A program that listens where everyone knows it.
-struct Known {
+struct KnownProgram {
     port: u16,
     name: &'static str,
     /// Its source.
@@ -41,11 +41,11 @@ struct Known {
 }
 
 /// Recording programs by their usual ports. None is connected to: some take one client alone.
-const PROGRAMS: &[Known] = &[
-    Known { port: 5000, name: "Intan RHX", config: "- intan: {name: intan}" },
-    Known { port: 37_497, name: "the Open Ephys GUI", config: "- open_ephys: {name: open_ephys}" },
-    Known { port: 1972, name: "a FieldTrip buffer", config: "- fieldtrip: {name: fieldtrip}" },
-    Known {
+const PROGRAMS: &[KnownProgram] = &[
+    KnownProgram { port: 5000, name: "Intan RHX", config: "- intan: {name: intan}" },
+    KnownProgram { port: 37_497, name: "the Open Ephys GUI", config: "- open_ephys: {name: open_ephys}" },
+    KnownProgram { port: 1972, name: "a FieldTrip buffer", config: "- fieldtrip: {name: fieldtrip}" },
+    KnownProgram {
         port: 51_244,
         name: "BrainVision Recorder's Remote Data Access",
         config: "- rda: {name: recorder}",
@@ -68,7 +68,7 @@ const READ: u64 = 1 << 20;
 
 /// What was found, as a piece of the configuration.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct DetectedSource {
     /// What it is and how sure that is, for a comment.
     about: String,
     /// The source.
@@ -120,7 +120,7 @@ fn overwrites(path: &Path) -> bool {
     matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-async fn look(roots: &Roots, options: &streams::Options) -> Vec<Found> {
+async fn look(roots: &Roots, options: &streams::Options) -> Vec<DetectedSource> {
     let mut found = boards(roots);
     if let Some(mut search) = options.search() {
         search.look().await;
@@ -130,7 +130,7 @@ async fn look(roots: &Roots, options: &streams::Options) -> Vec<Found> {
             // Streams that nothing lasting tells apart are one line.
             if lines.insert(stream.config().to_owned()) {
                 let about = format!("The LSL stream {}", stream.summary());
-                found.push(Found { about, config: stream.config().to_owned(), on: true });
+                found.push(DetectedSource { about, config: stream.config().to_owned(), on: true });
             }
         }
     }
@@ -140,7 +140,7 @@ async fn look(roots: &Roots, options: &streams::Options) -> Vec<Found> {
             "A program listens on port {}, as {} does. Remove the # if it is: it was not connected to.",
             program.port, program.name
         );
-        found.push(Found { about, config: program.config.to_owned(), on: false });
+        found.push(DetectedSource { about, config: program.config.to_owned(), on: false });
     }
     let mut names = BTreeSet::new();
     for port in ENGINE_PORTS.iter().filter(|port| listening.contains(port)) {
@@ -149,11 +149,15 @@ async fn look(roots: &Roots, options: &streams::Options) -> Vec<Found> {
         let config = format!(
             "- scrape: {{name: {name}, url: \"http://127.0.0.1:{port}/metrics\", profile: {profile}}}"
         );
-        found.push(Found { about: format!("An inference engine answers on port {port}."), config, on: true });
+        found.push(DetectedSource {
+            about: format!("An inference engine answers on port {port}."),
+            config,
+            on: true,
+        });
     }
     let gpu = roots.sys.join("module/nvidia").exists() || roots.sys.join("class/kfd").exists();
     if gpu {
-        found.push(Found {
+        found.push(DetectedSource {
             about: "A GPU and its driver are there.".into(),
             config: "- gpu: {name: gpu}".into(),
             on: true,
@@ -172,7 +176,7 @@ fn free(name: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 /// What is plugged in. A port without USB may be anything, so that it is a comment.
-fn boards(roots: &Roots) -> Vec<Found> {
+fn boards(roots: &Roots) -> Vec<DetectedSource> {
     let mut names = BTreeSet::new();
     let ttys = ttys(roots);
     let found = ttys.iter().map(|tty| {
@@ -183,7 +187,7 @@ fn boards(roots: &Roots) -> Vec<Found> {
             "{}: {guess}. The protocol is a guess: the bridge says nothing of what is behind it.",
             tty.node.display()
         );
-        Found {
+        DetectedSource {
             about,
             config: devices::config(tty, stable_name(roots, &tty.node).as_deref(), &name),
             on: sure,
@@ -226,7 +230,7 @@ async fn engine(port: u16) -> Option<&'static str> {
 }
 
 /// The configuration.
-fn write(found: &[Found], at: &str) -> String {
+fn write(found: &[DetectedSource], at: &str) -> String {
     let socket = events_socket();
     let mut out = format!(
         "# neural-exporter: what was there at {at}. Each line can be changed; `neural-exporter check` says what is wrong.\n\
@@ -260,12 +264,12 @@ mod tests {
     #[test]
     fn what_is_written_is_a_configuration() {
         let found = [
-            Found {
+            DetectedSource {
                 about: "a\nb: c".into(),
                 config: "- serial: {name: cyton, port: /dev/ttyUSB0, protocol: cyton}".into(),
                 on: true,
             },
-            Found { about: "unsure".into(), config: PROGRAMS[0].config.into(), on: false },
+            DetectedSource { about: "unsure".into(), config: PROGRAMS[0].config.into(), on: false },
         ];
         let text = write(&found, "2026-01-01T00:00:00Z");
         let config = config::parse("init", &text).unwrap_or_else(|why| panic!("{why:?}\n{text}"));

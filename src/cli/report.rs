@@ -15,7 +15,7 @@ use crate::promql::read_moment;
 use crate::respond::sessions::kept;
 use crate::session::Session;
 use crate::setting::Span;
-use crate::view::report::{self, Episode, Given, Report, Time};
+use crate::view::report::{self, Episode, Report, ReportInput, Time};
 
 /// Incidents that are looked at.
 const INCIDENTS: usize = 5_000;
@@ -101,8 +101,12 @@ pub(super) fn report(args: &Args) -> Exit {
         named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
     let made = async {
         let (incidents, note) = episodes(agent.as_ref(), time).await;
-        let given =
-            Given { only: &only, session, incidents, ..Given::new(time, asked.name(), Vec::new(), &limits) };
+        let given = ReportInput {
+            only: &only,
+            session,
+            incidents,
+            ..ReportInput::new(time, asked.name(), Vec::new(), &limits)
+        };
         make(&asked, given, note).await
     };
     match runtime.block_on(made) {
@@ -164,7 +168,7 @@ async fn episodes(agent: Option<&Server>, time: Time) -> (Option<Vec<Episode>>, 
 }
 
 /// Asks everything, and makes the report. If nothing answers there is none.
-async fn make(asked: &Bridged, mut given: Given<'_>, note: Option<String>) -> Result<Report, String> {
+async fn make(asked: &Bridged, mut given: ReportInput<'_>, note: Option<String>) -> Result<Report, String> {
     let (answers, mut notes) = ask_all(asked, report::questions(given.time, given.session.as_ref())).await?;
     notes.extend(note);
     given.answers = answers;

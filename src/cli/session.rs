@@ -17,7 +17,7 @@ use crate::view::table::{self, Cell};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<SessionCommand>,
     #[command(flatten)]
     server: ServerArgs,
     /// The form of the answer.
@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum SessionCommand {
     /// List sessions, the newest first.
     List {
         /// So many at most.
@@ -56,7 +56,8 @@ enum What {
 pub(super) fn session(args: &Args) -> Exit {
     let Some(server) = args.server.open() else { return Exit::Usage };
     let Some(runtime) = runtime() else { return Exit::Failed };
-    let (path, form) = request(args.what.as_ref().unwrap_or(&What::List { limit: 30, state: Vec::new() }));
+    let (path, form) =
+        request(args.what.as_ref().unwrap_or(&SessionCommand::List { limit: 30, state: Vec::new() }));
     match runtime.block_on(server.call(&path, form)) {
         Ok((data, _)) => print(&shown(&data, args.output)),
         Err(Failure::Absent(why)) => {
@@ -71,20 +72,22 @@ pub(super) fn session(args: &Args) -> Exit {
 }
 
 /// The path of what is asked, and the form of what is changed.
-fn request(what: &What) -> (String, Option<String>) {
+fn request(what: &SessionCommand) -> (String, Option<String>) {
     let part = |name: &str| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
     let form = |pairs: Vec<(&str, String)>| {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     };
     match what {
-        What::List { limit, state } => {
+        SessionCommand::List { limit, state } => {
             let states = state.iter().map(|state| ("state", state.clone()));
             let pairs = states.chain([("limit", limit.to_string())]).collect();
             (format!("/api/v1/sessions?{}", form(pairs)), None)
         }
-        What::Show { name } => (format!("/api/v1/sessions/{}", part(name)), None),
-        What::Start { name } => ("/api/v1/sessions".to_owned(), Some(form(vec![("name", name.clone())]))),
-        What::Stop { name } => {
+        SessionCommand::Show { name } => (format!("/api/v1/sessions/{}", part(name)), None),
+        SessionCommand::Start { name } => {
+            ("/api/v1/sessions".to_owned(), Some(form(vec![("name", name.clone())])))
+        }
+        SessionCommand::Stop { name } => {
             let name = name.as_deref().filter(|name| !name.is_empty()).map_or_else(|| "-".to_owned(), part);
             (format!("/api/v1/sessions/{name}/stop"), Some(String::new()))
         }
@@ -167,14 +170,17 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_the_api() {
-        let path = |what: What| request(&what);
+        let path = |what: SessionCommand| request(&what);
         assert_eq!(
-            path(What::List { limit: 5, state: vec!["open".into()] }).0,
+            path(SessionCommand::List { limit: 5, state: vec!["open".into()] }).0,
             "/api/v1/sessions?state=open&limit=5"
         );
-        assert_eq!(path(What::Show { name: "a b/c".into() }).0, "/api/v1/sessions/a%20b%2Fc");
-        assert_eq!(path(What::Start { name: "a&b".into() }).1.unwrap(), "name=a%26b");
-        assert_eq!(path(What::Stop { name: None }), ("/api/v1/sessions/-/stop".into(), Some(String::new())));
+        assert_eq!(path(SessionCommand::Show { name: "a b/c".into() }).0, "/api/v1/sessions/a%20b%2Fc");
+        assert_eq!(path(SessionCommand::Start { name: "a&b".into() }).1.unwrap(), "name=a%26b");
+        assert_eq!(
+            path(SessionCommand::Stop { name: None }),
+            ("/api/v1/sessions/-/stop".into(), Some(String::new()))
+        );
     }
 
     #[test]

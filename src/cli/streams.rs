@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::look;
 use crate::alert::health::Status;
 use crate::decode::lsl::Info;
-use crate::source::lsl::{Scope, Search, Settings, Wanted};
+use crate::source::lsl::{Scope, Search, Settings, StreamFilter};
 
 /// Letters of a stream's name that are in that of its source.
 const NAMED: usize = 40;
@@ -69,7 +69,7 @@ pub(super) struct Stream {
     source: String,
     /// What finds it, and no other.
     #[serde(skip)]
-    wanted: Wanted,
+    wanted: StreamFilter,
     /// How far away it was looked for.
     #[serde(skip)]
     scope: Scope,
@@ -93,7 +93,7 @@ impl Stream {
             uid: info.uid.clone(),
             config: String::new(),
             source: String::new(),
-            wanted: Wanted { name: Some(info.name.clone()), ..Wanted::default() },
+            wanted: StreamFilter { name: Some(info.name.clone()), ..StreamFilter::default() },
             scope,
         }
         .called(&format!("lsl_{name}"))
@@ -146,7 +146,7 @@ pub(super) fn complain(search: &Search) {
 /// Gives each stream a source of its own whose line finds it alone: all lines together are a configuration. Streams
 /// that nothing lasting tells apart have the same line.
 fn apart(found: Vec<Stream>) -> Vec<Stream> {
-    let wanted: Vec<Wanted> = found.iter().map(|stream| stream.alone(&found)).collect();
+    let wanted: Vec<StreamFilter> = found.iter().map(|stream| stream.alone(&found)).collect();
     let mut apart: Vec<Stream> = Vec::new();
     for (stream, wanted) in found.into_iter().zip(wanted) {
         let stream = Stream { wanted, ..stream };
@@ -165,8 +165,8 @@ fn apart(found: Vec<Stream>) -> Vec<Stream> {
 impl Stream {
     /// What finds this one and none of the others: its name, and as much more as it takes, of what stays before what
     /// may change.
-    fn alone(&self, found: &[Self]) -> Wanted {
-        let mut wanted = Wanted { name: Some(self.name.clone()), ..Wanted::default() };
+    fn alone(&self, found: &[Self]) -> StreamFilter {
+        let mut wanted = StreamFilter { name: Some(self.name.clone()), ..StreamFilter::default() };
         let mut others: Vec<&Self> = found
             .iter()
             .filter(|other| {

@@ -21,7 +21,7 @@ const LATER: f64 = 30.0;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<TaskCommand>,
     #[command(flatten)]
     server: ServerArgs,
     /// The form of the answer.
@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum TaskCommand {
     /// List the tasks: when each succeeded last, what came of it, and when it is due.
     List,
     /// Have the agent run a task now, and wait for its end. The exit status is 1 if it failed.
@@ -44,8 +44,8 @@ pub(super) fn task(args: &Args) -> Exit {
     let Some(server) = args.server.open() else { return Exit::Usage };
     let Some(runtime) = runtime() else { return Exit::Failed };
     let asked = match &args.what {
-        Some(What::Run { name }) => runtime.block_on(done(args, &server, name)),
-        Some(What::List) | None => runtime.block_on(all(&server)).map(|tasks| {
+        Some(TaskCommand::Run { name }) => runtime.block_on(done(args, &server, name)),
+        Some(TaskCommand::List) | None => runtime.block_on(all(&server)).map(|tasks| {
             let as_json = args.output == Form::Json;
             print(&if as_json { json(&tasks) } else { table(&tasks).into_bytes() })
         }),

@@ -90,13 +90,13 @@ fn once(snapshot: &Snapshot) -> String {
 }
 
 /// What the screen asks for.
-enum Wanted {
+enum ScreenRequest {
     /// To acknowledge this incident.
     Acknowledge(String),
 }
 
 /// What comes of it.
-enum Told {
+enum ScreenUpdate {
     Snapshot(Box<Snapshot>),
     /// Why there is none.
     Absent(String),
@@ -105,22 +105,24 @@ enum Told {
 }
 
 /// Asks the agent each second, and does what is wanted, until the screen is gone.
-async fn ask(server: &Server, wanted: &Receiver<Wanted>, told: &Sender<Told>) {
+async fn ask(server: &Server, wanted: &Receiver<ScreenRequest>, told: &Sender<ScreenUpdate>) {
     loop {
-        while let Ok(Wanted::Acknowledge(id)) = wanted.try_recv() {
+        while let Ok(ScreenRequest::Acknowledge(id)) = wanted.try_recv() {
             let by = std::env::var("USER").unwrap_or_else(|_| "unnamed".to_owned());
             let form = form_urlencoded::Serializer::new(String::new()).append_pair("by", &by).finish();
             let done = match server.call(&format!("/api/v1/incidents/{id}/ack"), Some(form)).await {
                 Ok(_) => format!("acknowledged by {by}"),
                 Err(failure) => failure.why().to_owned(),
             };
-            if told.send(Told::Done(done)).is_err() {
+            if told.send(ScreenUpdate::Done(done)).is_err() {
                 return;
             }
         }
         let news = match server.snapshot().await {
-            Ok(snapshot) => Told::Snapshot(Box::new(snapshot)),
-            Err(Failure::Absent(why) | Failure::Question(why) | Failure::Server(why)) => Told::Absent(why),
+            Ok(snapshot) => ScreenUpdate::Snapshot(Box::new(snapshot)),
+            Err(Failure::Absent(why) | Failure::Question(why) | Failure::Server(why)) => {
+                ScreenUpdate::Absent(why)
+            }
         };
         if told.send(news).is_err() {
             return;
@@ -149,7 +151,11 @@ impl Drop for Screen {
     }
 }
 
-fn shown(first: Snapshot, wanted: &Sender<Wanted>, told: &Receiver<Told>) -> std::io::Result<()> {
+fn shown(
+    first: Snapshot,
+    wanted: &Sender<ScreenRequest>,
+    told: &Receiver<ScreenUpdate>,
+) -> std::io::Result<()> {
     let _screen = Screen::open()?;
     let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
     terminal.clear()?;
@@ -191,9 +197,9 @@ struct View {
 }
 
 impl View {
-    fn hear(&mut self, news: Told) {
+    fn hear(&mut self, news: ScreenUpdate) {
         match news {
-            Told::Snapshot(snapshot) => {
+            ScreenUpdate::Snapshot(snapshot) => {
                 // The chosen one stays chosen where others come and go.
                 let key = self.rows().get(self.chosen).map(Row::key);
                 self.snapshot = *snapshot;
@@ -201,8 +207,8 @@ impl View {
                 let place = self.rows().iter().position(|row| Some(row.key()) == key);
                 self.chosen = place.unwrap_or(self.chosen);
             }
-            Told::Absent(why) => self.absent = Some(why),
-            Told::Done(done) => self.done = Some(done),
+            ScreenUpdate::Absent(why) => self.absent = Some(why),
+            ScreenUpdate::Done(done) => self.done = Some(done),
         }
     }
 
@@ -211,7 +217,7 @@ impl View {
     }
 
     /// Does what a key says; false ends.
-    fn press(&mut self, key: KeyEvent, wanted: &Sender<Wanted>) -> bool {
+    fn press(&mut self, key: KeyEvent, wanted: &Sender<ScreenRequest>) -> bool {
         self.done = None;
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return false;
@@ -250,7 +256,7 @@ impl View {
             KeyCode::Char('s') => self.order = self.order.next(),
             KeyCode::Char('a') => match self.rows().get(self.chosen) {
                 Some(Row::Incident(incident)) => {
-                    drop(wanted.send(Wanted::Acknowledge(incident.id.clone())));
+                    drop(wanted.send(ScreenRequest::Acknowledge(incident.id.clone())));
                     self.done = Some("acknowledging…".to_owned());
                 }
                 _ => self.done = Some("choose an incident to acknowledge it".to_owned()),

@@ -88,7 +88,7 @@ struct Drawn {
     #[schemars(length(max = 2))]
     limits: Vec<f64>,
     /// On which side of the limits it is wrong.
-    wrong: Wrong,
+    wrong: BadSide,
     /// What single values mean, as in `{value: 0, text: idle, rating: plain}`.
     #[schemars(length(max = 20))]
     states: Vec<Meaning>,
@@ -99,7 +99,7 @@ struct Drawn {
 /// One side of a number.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Wrong {
+enum BadSide {
     /// What is larger.
     #[default]
     Above,
@@ -310,8 +310,8 @@ impl Declared {
 impl Drawn {
     fn leak(self, unit: Unit) -> Draw {
         let wrong = match self.wrong {
-            Wrong::Above => Side::Above,
-            Wrong::Below => Side::Below,
+            BadSide::Above => Side::Above,
+            BadSide::Below => Side::Below,
         };
         // Without an id they are not among those that the configuration changes: the pack is where they are.
         let limit = |value| &*Box::leak(Box::new(Limit { id: "", help: "", unit, value, wrong }));

@@ -54,7 +54,7 @@ impl Check<'_> {
             let path = provision.key("targets").item(index).key(target.kind());
             let Err(why) = target.settings_mut().settle(given, &agent) else { continue };
             let own = path.key("datasource");
-            let written = self.document.part::<crate::provision::Asked>(&own).is_some();
+            let written = self.document.part::<crate::provision::DashboardSource>(&own).is_some();
             self.unreachable(if written { &own } else { &path }, &why);
         }
     }

@@ -77,9 +77,9 @@ pub struct Time {
 
 /// How long something has been waited for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Waiting(Option<Duration>);
+pub(super) struct Patience(Option<Duration>);
 
-impl Waiting {
+impl Patience {
     /// Begins to wait with the next look.
     pub(super) fn begin(&mut self) {
         self.0 = None;

@@ -25,7 +25,7 @@ pub mod text;
 
 use crate::event::Body;
 pub use dialogue::Dialogue;
-pub use options::{MeasureImpedance, Options, Wanted};
+pub use options::{GanglionFilter, MeasureImpedance, Options};
 pub use protocol::Protocol;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.

@@ -23,7 +23,7 @@ pub struct Options {
     pub rate: Option<u16>,
     /// Which Ganglion.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ganglion: Option<Wanted>,
+    pub ganglion: Option<GanglionFilter>,
     /// Its frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<Frame>,
@@ -49,7 +49,7 @@ pub enum MeasureImpedance {
 /// Which Ganglion a dongle is to find.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wanted {
+pub struct GanglionFilter {
     /// What its name is or begins with: `Ganglion-1a2b`. Any if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -37,13 +37,13 @@ pub(crate) struct Decoded {
     pub(crate) lost: Vec<u32>,
     pub(crate) repeated: u32,
     pub(crate) overtaken: u32,
-    pub(crate) state: Counted,
+    pub(crate) state: StreamCounters,
     pub(crate) faults: Vec<Fault>,
 }
 
 /// The counters of a stream's state.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Counted {
+pub(crate) struct StreamCounters {
     pub(crate) reconnects: u64,
     pub(crate) markers: u64,
     pub(crate) gaps: u64,

@@ -32,7 +32,7 @@ pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Positi
     };
     match read {
         Ok(read) => Ok((read, places)),
-        Err(Wrong { message, place: Position { line, column } }) => {
+        Err(Misfit { message, place: Position { line, column } }) => {
             Err(vec![Problem { line, column, ..Problem::of_file(file, message) }])
         }
     }
@@ -40,27 +40,27 @@ pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Positi
 
 /// What does not fit, and where.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct Misfit {
     message: String,
     place: Position,
 }
 
-impl Wrong {
+impl Misfit {
     /// The same, at the innermost place that it was ever said to be.
     fn at(self, place: Position) -> Self {
         if self.place.line == 0 { Self { place, ..self } } else { self }
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for Misfit {}
 
-impl Error for Wrong {
+impl Error for Misfit {
     fn custom<M: fmt::Display>(message: M) -> Self {
         Self { message: message.to_string(), place: Position::default() }
     }
@@ -82,9 +82,9 @@ impl Node {
         matches!(&self.inner, Inner::Plain { quoted: false, .. }) && self.text() == Some("")
     }
 
-    fn number(&self) -> Result<f64, Wrong> {
+    fn number(&self) -> Result<f64, Misfit> {
         let text = self.text().unwrap_or("a list or mapping");
-        number(text).ok_or_else(|| Wrong::custom(format_args!("\"{text}\" is not a number")).at(self.place))
+        number(text).ok_or_else(|| Misfit::custom(format_args!("\"{text}\" is not a number")).at(self.place))
     }
 }
 
@@ -114,7 +114,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// The keys of a mapping with what merge keys add; its own come before those.
-fn merged(entries: &[Entry]) -> Result<Vec<&Entry>, Wrong> {
+fn merged(entries: &[Entry]) -> Result<Vec<&Entry>, Misfit> {
     let (merges, mut all): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.key == "<<");
     let mut known: HashSet<&str> = all.iter().map(|entry| &*entry.key).collect();
     for merge in merges {
@@ -124,7 +124,7 @@ fn merged(entries: &[Entry]) -> Result<Vec<&Entry>, Wrong> {
         };
         for map in maps {
             let Inner::Map(inner) = &map.inner else {
-                return Err(Wrong::custom("<< takes a mapping, or a list of them").at(merge.place));
+                return Err(Misfit::custom("<< takes a mapping, or a list of them").at(merge.place));
             };
             all.extend(merged(inner)?.into_iter().filter(|entry| known.insert(&entry.key)));
         }
@@ -138,25 +138,25 @@ struct Entries<'de> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Wrong;
+    type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
         let Some(entry) = self.left.next() else { return Ok(None) };
         self.value = Some(&entry.value);
         seed.deserialize(BorrowedStrDeserializer::new(&entry.key))
             .map(Some)
-            .map_err(|wrong: Wrong| wrong.at(entry.place))
+            .map_err(|wrong: Misfit| wrong.at(entry.place))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
         match self.value.take() {
             Some(value) => seed.deserialize(value),
-            None => Err(Wrong::custom("a key without a value")),
+            None => Err(Misfit::custom("a key without a value")),
         }
     }
 }
 
-impl<'de> IntoDeserializer<'de, Wrong> for &'de Node {
+impl<'de> IntoDeserializer<'de, Misfit> for &'de Node {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -167,21 +167,21 @@ impl<'de> IntoDeserializer<'de, Wrong> for &'de Node {
 /// Methods for whole numbers.
 macro_rules! whole {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
             let number = if self.is_null() { 0.0 } else { self.number()? };
             if number.fract() != 0.0 || number.abs() > 9e15 {
-                return Err(Wrong::custom(format_args!("{number} is not a whole number")).at(self.place));
+                return Err(Misfit::custom(format_args!("{number} is not a whole number")).at(self.place));
             }
             let read = if number < 0.0 { visitor.visit_i64(number as i64) } else { visitor.visit_u64(number as u64) };
-            read.map_err(|wrong: Wrong| wrong.at(self.place))
+            read.map_err(|wrong: Misfit| wrong.at(self.place))
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for &'de Node {
-    type Error = Wrong;
+    type Error = Misfit;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let read = match &self.inner {
             Inner::Plain { .. } if self.is_null() => visitor.visit_unit(),
             Inner::Plain { text, .. } => visitor.visit_borrowed_str(text),
@@ -192,34 +192,36 @@ impl<'de> Deserializer<'de> for &'de Node {
         read.map_err(|wrong| wrong.at(self.place))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.text() {
-            Some(text) => visitor.visit_borrowed_str(text).map_err(|wrong: Wrong| wrong.at(self.place)),
+            Some(text) => visitor.visit_borrowed_str(text).map_err(|wrong: Misfit| wrong.at(self.place)),
             None => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.text().unwrap_or("a list or mapping").to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => visitor.visit_bool(true),
             "false" | "no" | "off" | "n" | "" => visitor.visit_bool(false),
-            other => Err(Wrong::custom(format_args!("\"{other}\" is neither true nor false")).at(self.place)),
+            other => {
+                Err(Misfit::custom(format_args!("\"{other}\" is neither true nor false")).at(self.place))
+            }
         }
     }
 
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         visitor.visit_f64(if self.is_null() { 0.0 } else { self.number()? })
     }
 
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         self.deserialize_f64(visitor)
     }
 
@@ -230,7 +232,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Misfit> {
         if self.is_null() {
             return visitor.visit_map(Entries { left: Vec::new().into_iter(), value: None });
         }
@@ -241,7 +243,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Misfit> {
         visitor.visit_newtype_struct(self)
     }
 

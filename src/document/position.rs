@@ -142,7 +142,7 @@ pub(super) fn walk(file: &str, text: &str, times: usize) -> Result<(Positions, V
 }
 
 /// A list or mapping that has begun and not ended.
-struct Open {
+struct OpenNode {
     node: Node,
     anchor: usize,
     /// The key whose value comes next.
@@ -155,7 +155,7 @@ struct Open {
 struct Walk<'a> {
     file: &'a str,
     largest: usize,
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     anchors: HashMap<usize, Rc<Node>>,
     documents: usize,
     root: Option<Rc<Node>>,
@@ -189,7 +189,7 @@ impl Walk<'_> {
                 self.begin(Inner::Map(Vec::new()), anchor, place)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(Open { node, anchor, .. }) = self.open.pop() {
+                if let Some(OpenNode { node, anchor, .. }) = self.open.pop() {
                     self.put(node, anchor)?;
                 }
             }
@@ -218,7 +218,7 @@ impl Walk<'_> {
             return Err(self.problem(place, format!("nested deeper than {DEEPEST} levels")));
         }
         let node = Node { place, size: 1, depth: 1, inner };
-        self.open.push(Open { node, anchor, key: None, seen: HashMap::new() });
+        self.open.push(OpenNode { node, anchor, key: None, seen: HashMap::new() });
         Ok(())
     }
 

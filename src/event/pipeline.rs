@@ -87,14 +87,14 @@ pub struct Score<'a> {
     /// The pipeline it belongs to.
     pub pipeline: &'a str,
     /// What was judged.
-    pub of: Judged<'a>,
+    pub of: ScoreSubject<'a>,
     /// From 0 to 1.
     pub ratio: f64,
 }
 
 /// What a score judges.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Judged<'a> {
+pub enum ScoreSubject<'a> {
     /// The data that goes in.
     Data,
     /// The answers of a model.

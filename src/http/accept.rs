@@ -7,14 +7,14 @@ use crate::metrics::Format;
 
 /// The format a scraper gets, and what the reply calls it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Negotiated {
     pub format: Format,
     pub content_type: String,
 }
 
 /// The best format that is both wanted and known; the classic one if there is none.
-pub(super) fn format(headers: &HeaderMap) -> Wanted {
-    let mut best: Option<(f64, Wanted)> = None;
+pub(super) fn format(headers: &HeaderMap) -> Negotiated {
+    let mut best: Option<(f64, Negotiated)> = None;
     for item in items(headers, &ACCEPT) {
         let mut parts = item.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -36,13 +36,16 @@ pub(super) fn format(headers: &HeaderMap) -> Wanted {
     best.map_or_else(classic, |b| b.1)
 }
 
-fn classic() -> Wanted {
-    Wanted { format: Format::Classic, content_type: "text/plain; version=0.0.4; charset=utf-8".to_owned() }
+fn classic() -> Negotiated {
+    Negotiated {
+        format: Format::Classic,
+        content_type: "text/plain; version=0.0.4; charset=utf-8".to_owned(),
+    }
 }
 
 /// What an item of the `Accept` header gets. Our names are ASCII, so every escaping scheme gives
 /// the same text.
-fn offer(kind: &str, version: &str, escaping: &str) -> Option<Wanted> {
+fn offer(kind: &str, version: &str, escaping: &str) -> Option<Negotiated> {
     let scheme = match escaping {
         "allow-utf-8" | "underscores" | "dots" | "values" => format!("; escaping={escaping}"),
         _ => String::new(),
@@ -52,11 +55,11 @@ fn offer(kind: &str, version: &str, escaping: &str) -> Option<Wanted> {
             let version = if version.is_empty() { "1.0.0" } else { version };
             let content_type =
                 format!("application/openmetrics-text; version={version}; charset=utf-8{scheme}");
-            Some(Wanted { format: Format::OpenMetrics, content_type })
+            Some(Negotiated { format: Format::OpenMetrics, content_type })
         }
         ("text/plain", "1.0.0") => {
             let content_type = format!("text/plain; version=1.0.0; charset=utf-8{scheme}");
-            Some(Wanted { format: Format::Classic, content_type })
+            Some(Negotiated { format: Format::Classic, content_type })
         }
         ("text/plain", "" | "0.0.4") | ("text/*" | "*/*", _) => Some(classic()),
         _ => None,

@@ -19,7 +19,7 @@ use hyper::http::request::Parts;
 use super::disk::Unmade;
 use super::routes::Endpoint;
 use super::{Groups, Reply, Site, reply};
-use crate::alert::{self, json::Wanted};
+use crate::alert::{self, json::RuleFilter};
 use crate::clock::now;
 use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Recent, Storage, When, json};
 
@@ -39,9 +39,9 @@ const VERSION: &str = "3.14.0";
 
 /// What is dropped when the client goes.
 #[derive(Debug)]
-struct Gone(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Gone {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -112,7 +112,7 @@ impl Site {
         label: String,
         parameters: Parameters,
     ) -> Result<(StatusCode, String), Error> {
-        let gone = Gone(Arc::default());
+        let gone = CancelOnDrop(Arc::default());
         let timeout = parameters.timeout()?;
         let deadline = now().steady.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let until = Until { gone: gone.0.clone(), deadline };
@@ -207,7 +207,7 @@ impl Site {
             other => return Err(invalid("type", &format!("not supported value {}", string(other)))),
         };
         let all = |name: &str| p.all(name).map(str::to_owned).collect();
-        let wanted = Wanted {
+        let wanted = RuleFilter {
             alerting,
             names: all("rule_name[]"),
             groups: all("rule_group[]"),

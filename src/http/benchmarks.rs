@@ -40,7 +40,7 @@ impl std::fmt::Debug for Benchmarks {
 }
 
 /// Why something is not done.
-pub(super) type Refused = (StatusCode, &'static str, String);
+pub(super) type BenchmarkError = (StatusCode, &'static str, String);
 
 impl Site {
     /// Answers a path of benchmarks, and a name where the path has one.
@@ -77,7 +77,7 @@ impl Site {
     pub(super) async fn regressions(self: &Arc<Self>, request: &Parts) -> Reply {
         let (site, parameters) = (self.clone(), Parameters::read(request, &[]));
         self.aside(move || {
-            let found = || -> Result<Json, Refused> {
+            let found = || -> Result<Json, BenchmarkError> {
                 let hours = match parameters.get("hours").map(str::parse::<f64>) {
                     None => 24.0,
                     Some(Ok(hours)) if (1.0..=HOURS).contains(&hours) => hours,
@@ -91,14 +91,19 @@ impl Site {
     }
 
     /// The regressions of the last hours.
-    pub(super) fn regressions_of(&self, hours: f64) -> Result<Regressions, Refused> {
+    pub(super) fn regressions_of(&self, hours: f64) -> Result<Regressions, BenchmarkError> {
         let questions = regression_questions(now().wall_milliseconds(), (hours * 3.6e6) as i64);
         let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
         Ok(regressions(answers, &self.catalogue.load().settings.limits))
     }
 
     /// Takes over a benchmark, or records one of the last time.
-    fn take(&self, shelf: &dyn Shelf, document: Option<&[u8]>, p: &Parameters) -> Result<Json, Refused> {
+    fn take(
+        &self,
+        shelf: &dyn Shelf,
+        document: Option<&[u8]>,
+        p: &Parameters,
+    ) -> Result<Json, BenchmarkError> {
         let given = match document {
             Some(text) => Benchmark::read(text).map_err(|why| wrong(&why))?,
             None => self.record(p)?,
@@ -107,7 +112,7 @@ impl Site {
         Ok(json!(Listed::of(&given)))
     }
 
-    fn record(&self, p: &Parameters) -> Result<Benchmark, Refused> {
+    fn record(&self, p: &Parameters) -> Result<Benchmark, BenchmarkError> {
         let name = p.get("name").ok_or_else(|| wrong("name is missing"))?;
         let (time, only) = (time(p, RECORDED)?, wanted(p)?);
         let note = p.get("note").unwrap_or_default().chars().take(1000).collect();
@@ -122,7 +127,7 @@ impl Site {
         time: Time,
         only: &[(String, String)],
         allow_bad: bool,
-    ) -> Result<Benchmark, Refused> {
+    ) -> Result<Benchmark, BenchmarkError> {
         check_name(name).map_err(|why| wrong(&why))?;
         let (verdict, sentences) = self.how_it_was(time)?;
         if verdict != Status::Healthy && !allow_bad {
@@ -138,7 +143,7 @@ impl Site {
     }
 
     /// What a report says of a time, in short.
-    fn how_it_was(&self, time: Time) -> Result<(Status, String), Refused> {
+    fn how_it_was(&self, time: Time) -> Result<(Status, String), BenchmarkError> {
         let verdict = self.report_of(time, &[], &Until::usual()).map_err(|error| unasked(&error))?.verdict;
         Ok((verdict.status, verdict.in_short()))
     }
@@ -149,15 +154,20 @@ impl Site {
         time: Time,
         step: i64,
         only: &[(String, String)],
-    ) -> Result<Benchmark, Refused> {
+    ) -> Result<Benchmark, BenchmarkError> {
         check_step(time, step).map_err(|why| wrong(&why))?;
         let questions = benchmark::questions(time, step);
         let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
         let (name, source) = (name.to_owned(), "the agent's history".to_owned());
-        Ok(benchmark::build(benchmark::Given { name, time, step, source, answers, only }))
+        Ok(benchmark::build(benchmark::BenchmarkInput { name, time, step, source, answers, only }))
     }
 
-    fn comparison(&self, shelf: &dyn Shelf, name: &str, p: &Parameters) -> Result<Comparison, Refused> {
+    fn comparison(
+        &self,
+        shelf: &dyn Shelf,
+        name: &str,
+        p: &Parameters,
+    ) -> Result<Comparison, BenchmarkError> {
         self.compared(shelf, name, time(p, COMPARED)?)
     }
 
@@ -177,7 +187,12 @@ impl Site {
     }
 
     /// A time beside a benchmark.
-    pub(super) fn compared(&self, shelf: &dyn Shelf, name: &str, time: Time) -> Result<Comparison, Refused> {
+    pub(super) fn compared(
+        &self,
+        shelf: &dyn Shelf,
+        name: &str,
+        time: Time,
+    ) -> Result<Comparison, BenchmarkError> {
         let baseline = one(shelf, name)?;
         let current =
             self.measured("", time, benchmark::usual_step(time).min(baseline.step), &baseline.only)?;
@@ -187,7 +202,12 @@ impl Site {
 }
 
 /// Keeps a benchmark; one of its name is replaced only where that is asked for, in the words of `how`.
-pub(super) fn keep(shelf: &dyn Shelf, given: &Benchmark, replace: bool, how: &str) -> Result<(), Refused> {
+pub(super) fn keep(
+    shelf: &dyn Shelf,
+    given: &Benchmark,
+    replace: bool,
+    how: &str,
+) -> Result<(), BenchmarkError> {
     if shelf.write(given, replace).map_err(failed)? {
         return Ok(());
     }
@@ -195,22 +215,22 @@ pub(super) fn keep(shelf: &dyn Shelf, given: &Benchmark, replace: bool, how: &st
     Err((StatusCode::CONFLICT, "exists", why))
 }
 
-fn wrong(why: &str) -> Refused {
+fn wrong(why: &str) -> BenchmarkError {
     (StatusCode::BAD_REQUEST, "bad_data", why.to_owned())
 }
 
-fn failed(why: String) -> Refused {
+fn failed(why: String) -> BenchmarkError {
     (StatusCode::SERVICE_UNAVAILABLE, "storage", why)
 }
 
-fn unasked(error: &Error) -> Refused {
+fn unasked(error: &Error) -> BenchmarkError {
     let kind = if error.kind == Kind::Invalid { "bad_data" } else { "execution" };
     let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, kind, error.text.clone())
 }
 
 /// The time that is asked about.
-fn time(p: &Parameters, usual: i64) -> Result<Time, Refused> {
+fn time(p: &Parameters, usual: i64) -> Result<Time, BenchmarkError> {
     let read = |error: Error| wrong(&error.text);
     let end = p.time("end").map_err(read)?.unwrap_or_else(|| now().wall_milliseconds());
     let window = p.duration("window").map_err(read)?.unwrap_or(usual);
@@ -222,7 +242,7 @@ fn time(p: &Parameters, usual: i64) -> Result<Time, Refused> {
 }
 
 /// Which lines are recorded: `match=device=cyton`.
-fn wanted(p: &Parameters) -> Result<Vec<(String, String)>, Refused> {
+fn wanted(p: &Parameters) -> Result<Vec<(String, String)>, BenchmarkError> {
     let pair = |text: &str| {
         let (name, value) =
             text.split_once('=').ok_or_else(|| wrong("match is a label and its value: device=cyton"))?;
@@ -231,7 +251,7 @@ fn wanted(p: &Parameters) -> Result<Vec<(String, String)>, Refused> {
     p.all("match").map(pair).collect()
 }
 
-pub(super) fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
+pub(super) fn list(shelf: &dyn Shelf) -> Result<Json, BenchmarkError> {
     let (mut all, mut damaged) = (Vec::new(), Vec::new());
     for name in shelf.names().map_err(failed)? {
         match shelf.read(&name) {
@@ -243,13 +263,13 @@ pub(super) fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
     Ok(json!({ "benchmarks": all, "damaged": damaged }))
 }
 
-pub(super) fn one(shelf: &dyn Shelf, name: &str) -> Result<Benchmark, Refused> {
+pub(super) fn one(shelf: &dyn Shelf, name: &str) -> Result<Benchmark, BenchmarkError> {
     check_name(name).map_err(|why| wrong(&why))?;
     let unknown = || (StatusCode::NOT_FOUND, "not_found", format!("there is no benchmark {name}"));
     shelf.read(name).map_err(failed)?.ok_or_else(unknown)
 }
 
-fn remove(shelf: &dyn Shelf, name: &str) -> Result<Json, Refused> {
+fn remove(shelf: &dyn Shelf, name: &str) -> Result<Json, BenchmarkError> {
     check_name(name).map_err(|why| wrong(&why))?;
     match shelf.remove(name).map_err(failed)? {
         true => Ok(json!({ "removed": name })),

@@ -21,7 +21,7 @@ const MOST: usize = 1000;
 const USUAL: usize = 100;
 
 /// Why something is not answered, and the status that says so.
-pub(super) type Refused = (StatusCode, String);
+pub(super) type ErrorReply = (StatusCode, String);
 
 /// A number of a query between bounds.
 pub(super) fn number(
@@ -29,7 +29,7 @@ pub(super) fn number(
     name: &str,
     usual: usize,
     (least, most): (usize, usize),
-) -> Result<usize, Refused> {
+) -> Result<usize, ErrorReply> {
     let Some(text) = parameters.get(name) else { return Ok(usual) };
     let known = text.parse().ok().filter(|number| (least..=most).contains(number));
     let why = || format!("{name} is a whole number from {least} to {most}");
@@ -44,7 +44,7 @@ struct Page {
 }
 
 impl Page {
-    fn read(parameters: &Parameters) -> Result<Self, Refused> {
+    fn read(parameters: &Parameters) -> Result<Self, ErrorReply> {
         let limit = number(parameters, "limit", USUAL, (1, MOST))?;
         Ok(Self { limit, offset: number(parameters, "offset", 0, (0, u32::MAX as usize))? })
     }

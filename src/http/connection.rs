@@ -61,8 +61,8 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             async move {
                 let turn = slot.begin_request().await;
                 Ok::<_, Infallible>(match site.answer(request, peer).await {
-                    Answer::Whole(reply) => reply.map(|body| Sent::Whole(Full::new(turn.send(body)))),
-                    Answer::Live(reply, pieces) => reply.map(|_| Sent::Live { pieces, _turn: turn }),
+                    Answer::Whole(reply) => reply.map(|body| WatchedBody::Whole(Full::new(turn.send(body)))),
+                    Answer::Live(reply, pieces) => reply.map(|_| WatchedBody::Live { pieces, _turn: turn }),
                 })
             }
         });
@@ -114,14 +114,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The body of a reply.
-enum Sent {
+enum WatchedBody {
     /// All of it.
     Whole(Full<Bytes>),
     /// Pieces as they come. The connection is busy with them, and gives way as one that is.
     Live { pieces: mpsc::Receiver<Bytes>, _turn: ActiveRequest },
 }
 
-impl Body for Sent {
+impl Body for WatchedBody {
     type Data = Bytes;
     type Error = Infallible;
 

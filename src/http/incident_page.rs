@@ -7,8 +7,8 @@ use hyper::http::request::Parts;
 
 use super::api::Parameters;
 use super::{Incidents, Reply, Silencer, Site, incidents, reply};
-use crate::alert::incident::{Incident, Wanted};
-use crate::alert::silence::{Refused, Silence};
+use crate::alert::incident::{Incident, IncidentFilter};
+use crate::alert::silence::{Silence, SilenceError};
 use crate::clock::now;
 use crate::setting::Span;
 use crate::view::html::{self, About};
@@ -101,14 +101,14 @@ fn make(silencer: &Silencer, silence: &Silence, at: i64) -> Result<String, (Stat
             (silencer.changed)();
             Ok(id)
         }
-        Err(Refused::Unknown) => Err((StatusCode::NOT_FOUND, "silence not found".to_owned())),
-        Err(Refused::Wrong(why)) => Err((StatusCode::BAD_REQUEST, why)),
+        Err(SilenceError::Unknown) => Err((StatusCode::NOT_FOUND, "silence not found".to_owned())),
+        Err(SilenceError::Wrong(why)) => Err((StatusCode::BAD_REQUEST, why)),
     }
 }
 
 fn listed(Incidents(desk): &Incidents) -> String {
     let (mut shown, mut more) = (Vec::new(), false);
-    let missing = desk.list(&Wanted::default(), &mut |incident| {
+    let missing = desk.list(&IncidentFilter::default(), &mut |incident| {
         more = shown.len() == LISTED;
         if !more {
             shown.push(incident);

@@ -7,13 +7,13 @@ const INCIDENTS: &str = "/api/v1/incidents";
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum IncidentRequest {
     List,
     Statistics,
     One(String),
 }
 
-impl Asked {
+impl IncidentRequest {
     pub(super) fn of(path: &str) -> Option<Self> {
         Some(match path.strip_prefix(INCIDENTS)? {
             "" => Self::List,
@@ -45,16 +45,16 @@ mod tests {
     #[test]
     fn paths_are_read() {
         for (path, asked) in [
-            ("/api/v1/incidents", Some(Asked::List)),
-            ("/api/v1/incidents/stats", Some(Asked::Statistics)),
-            ("/api/v1/incidents/AB12", Some(Asked::One("ab12".into()))),
+            ("/api/v1/incidents", Some(IncidentRequest::List)),
+            ("/api/v1/incidents/stats", Some(IncidentRequest::Statistics)),
+            ("/api/v1/incidents/AB12", Some(IncidentRequest::One("ab12".into()))),
             ("/api/v1/incidents/", None),
             ("/api/v1/incidents/../x", None),
             ("/api/v1/incidents/0123456789abcdef0", None),
             ("/api/v1/incidentsab12", None),
             ("/api/v1/incidents/ab12/ack", None),
         ] {
-            assert_eq!(Asked::of(path), asked, "{path}");
+            assert_eq!(IncidentRequest::of(path), asked, "{path}");
         }
     }
 }

@@ -11,9 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::api::Parameters;
 use super::gate::Pass;
-use super::incident_path::{Asked, Change, number};
+use super::incident_path::{Change, IncidentRequest, number};
 use super::{Incidents, Reply, Site, reply};
-use crate::alert::incident::{Changed, Refusal, Statistics, Status, Untaken, Wanted};
+use crate::alert::incident::{Changed, IncidentFilter, Refusal, Statistics, Status, Untaken};
 use crate::catalog::alert::Priority;
 
 /// Incidents of a list where it does not say how many.
@@ -25,7 +25,9 @@ impl Site {
     /// Answers a path that reads incidents.
     pub(super) async fn read_incidents(self: &Arc<Self>, request: &Parts) -> Reply {
         let Some(incidents) = self.incidents.load_full() else { return off() };
-        let Some(asked) = Asked::of(request.uri.path()) else { return refused(&Refusal::Unknown, "that") };
+        let Some(asked) = IncidentRequest::of(request.uri.path()) else {
+            return refused(&Refusal::Unknown, "that");
+        };
         let parameters = Parameters::read(request, &[]);
         self.aside(move || answer(&incidents, &asked, &parameters)).await
     }
@@ -101,13 +103,13 @@ impl Site {
     }
 }
 
-fn answer(Incidents(desk): &Incidents, asked: &Asked, parameters: &Parameters) -> Reply {
+fn answer(Incidents(desk): &Incidents, asked: &IncidentRequest, parameters: &Parameters) -> Reply {
     match asked {
-        Asked::One(id) => match desk.find(id) {
+        IncidentRequest::One(id) => match desk.find(id) {
             Ok(incident) => success(&incident.json()),
             Err(refusal) => refused(&refusal, id),
         },
-        Asked::Statistics => match wanted(parameters) {
+        IncidentRequest::Statistics => match wanted(parameters) {
             Ok((wanted, _)) => {
                 let mut figures = Statistics::default();
                 let missing = desk.list(&wanted, &mut |incident| {
@@ -120,7 +122,7 @@ fn answer(Incidents(desk): &Incidents, asked: &Asked, parameters: &Parameters) -
             }
             Err(why) => error(StatusCode::BAD_REQUEST, "bad_data", &why),
         },
-        Asked::List => match wanted(parameters) {
+        IncidentRequest::List => match wanted(parameters) {
             Ok((wanted, limit)) => list(&|each| desk.list(&wanted, each), limit),
             Err(why) => error(StatusCode::BAD_REQUEST, "bad_data", &why),
         },
@@ -152,7 +154,7 @@ fn list(show: Show<'_>, limit: usize) -> Reply {
 }
 
 /// Which incidents a request asks for, and how many at most; 0 for all.
-fn wanted(parameters: &Parameters) -> Result<(Wanted, usize), String> {
+fn wanted(parameters: &Parameters) -> Result<(IncidentFilter, usize), String> {
     let all = |name: &str| -> Vec<String> {
         parameters.all(name).filter(|value| !value.is_empty()).map(str::to_owned).collect()
     };
@@ -165,7 +167,7 @@ fn wanted(parameters: &Parameters) -> Result<(Wanted, usize), String> {
     let priority = |name: &String| {
         Priority::read(name).ok_or_else(|| format!("no priority {name:?}; priorities are P0, P1, P2 and P3"))
     };
-    let wanted = Wanted {
+    let wanted = IncidentFilter {
         states: all("state").iter().map(state).collect::<Result<_, _>>()?,
         alerts: all("alert"),
         severities: all("severity"),

@@ -52,14 +52,14 @@ use api::Parameters;
 use disk::Places;
 use gate::{Pass, Refusal};
 use reply::Form;
-use routes::{Found, Route};
+use routes::{Route, RouteMatch};
 
 use crate::alert::Group;
 use crate::alert::health::Elsewhere;
 use crate::alert::incident::Desk;
 use crate::clock::now;
 use crate::hub::Hub;
-use crate::metrics::{Answered, Format, Own, Refused};
+use crate::metrics::{Answered, Format, Own, SeriesRefusal};
 use crate::promql::Storage;
 use crate::view::html::{self, InEffect};
 use crate::view::report;
@@ -285,7 +285,7 @@ impl Site {
     // Long: an arm for each route.
     async fn answer_route(
         self: &Arc<Self>,
-        found: Found<'_>,
+        found: RouteMatch<'_>,
         request: &Parts,
         body: &[u8],
         pass: Pass,
@@ -407,7 +407,10 @@ impl Site {
         // Families of senders come and go.
         self.own.refused.clear();
         for (family, refused) in state.registry.refusals() {
-            self.own.refused.get_or_create_owned(&Refused { family: family.to_owned() }).inc_by(refused);
+            self.own
+                .refused
+                .get_or_create_owned(&SeriesRefusal { family: family.to_owned() })
+                .inc_by(refused);
         }
     }
 
@@ -455,7 +458,7 @@ fn nothing_there(path: &str) -> Reply {
 }
 
 /// The answer to a request that is not as its row says. The paths of Prometheus' own API read requests as Prometheus does.
-fn unlike_its_row(found: Found<'_>, request: &Parts, body: &[u8]) -> Option<Reply> {
+fn unlike_its_row(found: RouteMatch<'_>, request: &Parts, body: &[u8]) -> Option<Reply> {
     let form = found.row.form;
     let operation = found.row.operation(&request.method).filter(|_| !found.row.is_prometheus())?;
     let kinds: Vec<&str> = operation.gives.iter().map(|content| content.kind).collect();

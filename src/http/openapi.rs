@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Reply;
 use super::reply::{self, Form};
-use super::routes::{Asked, Effect, Operation, ROUTES, Row, Verb, failure, problem};
+use super::routes::{Effect, Operation, Parameter, ROUTES, Row, Verb, failure, problem};
 
 /// The document: it is the same for as long as the program runs.
 static DOCUMENT: LazyLock<(Bytes, String)> = LazyLock::new(|| {
@@ -80,12 +80,12 @@ fn describe(row: &Row, operation: &Operation, schemas: &mut SchemaGenerator) -> 
     about
 }
 
-fn is_in_path(row: &Row, asked: &Asked) -> bool {
+fn is_in_path(row: &Row, asked: &Parameter) -> bool {
     row.path.contains(&format!("{{{}}}", asked.name))
 }
 
 /// What a parameter may be. One that is empty is not said.
-fn schema_of(asked: &Asked) -> Json {
+fn schema_of(asked: &Parameter) -> Json {
     let schema: Json = serde_json::from_str(asked.schema).unwrap_or_default();
     let kind = schema.get("type").and_then(Json::as_str);
     if asked.required || matches!(kind, Some("array" | "string")) {
@@ -94,7 +94,7 @@ fn schema_of(asked: &Asked) -> Json {
     json!({"anyOf": [schema, {"const": ""}]})
 }
 
-fn parameter(row: &Row, asked: &Asked) -> Json {
+fn parameter(row: &Row, asked: &Parameter) -> Json {
     let place = if is_in_path(row, asked) { "path" } else { "query" };
     json!({
         "name": asked.name, "in": place, "required": asked.required, "description": asked.about,
@@ -103,9 +103,9 @@ fn parameter(row: &Row, asked: &Asked) -> Json {
 }
 
 /// The parameters as the fields of a form, in which one of several may stand alone.
-fn form_of(row: &Row, asks: &[Asked]) -> Json {
+fn form_of(row: &Row, asks: &[Parameter]) -> Json {
     let fields = || asks.iter().filter(|asked| !is_in_path(row, asked));
-    let schema = |asked: &Asked| {
+    let schema = |asked: &Parameter| {
         let schema = schema_of(asked);
         let one = schema.get("items").cloned();
         one.map_or_else(|| schema.clone(), |one| json!({"anyOf": [schema, one]}))

@@ -219,7 +219,7 @@ impl ActiveRequest {
     pub(super) fn send(self, body: Bytes) -> Bytes {
         self.slot.enter(Phase::Sending, |_| true);
         self.slot.pool.hold(self.slot.id, body.len());
-        Bytes::from_owner(Read { body, _turn: self })
+        Bytes::from_owner(ReplyBytes { body, _turn: self })
     }
 }
 
@@ -229,12 +229,12 @@ impl Drop for ActiveRequest {
     }
 }
 
-struct Read {
+struct ReplyBytes {
     body: Bytes,
     _turn: ActiveRequest,
 }
 
-impl AsRef<[u8]> for Read {
+impl AsRef<[u8]> for ReplyBytes {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::api::Parameters;
 use super::view::event;
 use super::{Reply, Site, reply};
-use crate::analysis::Seen;
+use crate::analysis::EnvelopeView;
 use crate::clock::now;
 use crate::view::html;
 
@@ -26,7 +26,7 @@ impl Site {
     }
 
     /// What is seen of a device now.
-    pub(super) fn preview(&self, device: &str) -> Option<Seen> {
+    pub(super) fn preview(&self, device: &str) -> Option<EnvelopeView> {
         self.hub.lock().envelope(device, now())
     }
 

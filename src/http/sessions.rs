@@ -8,7 +8,7 @@ use super::api::Parameters;
 use super::gate::Pass;
 use super::reply::Form;
 use super::{Reply, Site, reply};
-use crate::session::{Desk, Session, Wanted};
+use crate::session::{Desk, Session, SessionFilter};
 
 /// Sessions of a list where it does not say how many.
 const LISTED: usize = 100;
@@ -81,11 +81,11 @@ impl Site {
     }
 }
 
-fn wanted(parameters: &Parameters) -> Result<(Wanted, usize), String> {
+fn wanted(parameters: &Parameters) -> Result<(SessionFilter, usize), String> {
     let all = |name: &str| -> Vec<String> {
         parameters.all(name).filter(|value| !value.is_empty()).map(str::to_owned).collect()
     };
-    let wanted = Wanted {
+    let wanted = SessionFilter {
         states: all("state").iter().map(|text| text.parse()).collect::<Result<_, String>>()?,
         origins: all("origin").iter().map(|text| text.parse()).collect::<Result<_, String>>()?,
         name: parameters.get("name").map(str::to_owned),

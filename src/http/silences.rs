@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::gate::Pass;
 use super::{Reply, Site, reply};
-use crate::alert::silence::{Refused, Silence, Silences};
+use crate::alert::silence::{Silence, SilenceError, Silences};
 use crate::clock::now;
 
 /// The silences of the agent, and who is notified that they changed.
@@ -40,8 +40,8 @@ impl Site {
             (&Method::POST, _) => match serde_json::from_slice::<Silence>(body) {
                 Ok(wanted) => match silences.set(wanted, uuid(), at) {
                     Ok(id) => reply::json(StatusCode::OK, serde_json::json!({ "silenceID": id }).to_string()),
-                    Err(Refused::Unknown) => return wrong(StatusCode::NOT_FOUND, "silence not found"),
-                    Err(Refused::Wrong(why)) => return wrong(StatusCode::BAD_REQUEST, &why),
+                    Err(SilenceError::Unknown) => return wrong(StatusCode::NOT_FOUND, "silence not found"),
+                    Err(SilenceError::Wrong(why)) => return wrong(StatusCode::BAD_REQUEST, &why),
                 },
                 Err(why) => return wrong(StatusCode::BAD_REQUEST, &format!("bad_data: {why}")),
             },

@@ -18,7 +18,7 @@ use crate::alert::{ALERT_NAME, Alert, Group, State};
 use crate::catalog::card::{Ask, questions};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
-use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, data, html};
+use crate::view::{self, Latest, Past, SeriesNames, Snapshot, SnapshotInput, data, html};
 
 /// From one look to the next while a page is open.
 const EACH: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const PATIENCE: u64 = 5_000_000_000;
 /// What is kept from one look to the next.
 #[derive(Debug)]
 pub(super) struct Views {
-    wanted: Wanted,
+    wanted: SeriesNames,
     /// What the history answered, and when, ns of the steady clock.
     past: Mutex<Option<(u64, Arc<Past>)>>,
     /// The pieces of the page, for everybody who looks.
@@ -56,7 +56,7 @@ impl Default for Views {
     fn default() -> Self {
         let now = questions().filter(|ask| matches!(ask, Ask::Now(_)));
         Self {
-            wanted: Wanted::of(now.map(Ask::text)),
+            wanted: SeriesNames::of(now.map(Ask::text)),
             past: Mutex::default(),
             pieces: watch::Sender::default(),
             made: Mutex::new(false),
@@ -117,7 +117,7 @@ impl Site {
         }
         sort(&mut alerts);
         let (incidents, notes) = self.open_incidents();
-        view::build(Given {
+        view::build(SnapshotInput {
             latest: &latest,
             past: &past,
             limits: &self.catalogue.load().settings.limits,

@@ -23,7 +23,7 @@ pub struct LostLines {
 
 /// The family that refused a series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refused {
+pub struct SeriesRefusal {
     /// Its name.
     pub family: String,
 }

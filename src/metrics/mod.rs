@@ -29,7 +29,7 @@ pub use collector::Mirror;
 pub use labels::{
     Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline, OfHook,
     OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, PushedObjects,
-    Refused,
+    SeriesRefusal,
 };
 pub use own::Own;
 pub use read::{Labels, Sample};

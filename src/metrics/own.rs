@@ -22,7 +22,7 @@ use super::Format;
 use super::labels::{
     Answered, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
     OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, Pushed,
-    PushedObjects, REPORTS, Refused,
+    PushedObjects, REPORTS, SeriesRefusal,
 };
 use crate::catalog::{Metric, OWN, agent, benchmark, incident};
 use crate::event::{Kind, Timestamp};
@@ -162,7 +162,7 @@ pub struct Own {
     /// Bytes of series at most.
     pub memory_limit: Gauge,
     /// Events that found no series of their own.
-    pub refused: Family<Refused, Counter>,
+    pub refused: Family<SeriesRefusal, Counter>,
     /// Label values that were cut.
     pub cut: Counter,
     provisioned: Family<Pushed, Float>,
@@ -419,7 +419,7 @@ mod tests {
     fn both_formats() {
         let own = Own::new();
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
-        own.refused.get_or_create(&Refused { family: "a".to_owned() }).inc();
+        own.refused.get_or_create(&SeriesRefusal { family: "a".to_owned() }).inc();
         own.in_place("g", Timestamp::both(1));
         own.provision_objects
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })

@@ -22,7 +22,7 @@ const MARGIN: i64 = 3_600_000;
 /// A storage that keeps what was read of another one, up to 8 MiB of samples.
 pub struct Recent<'s> {
     storage: &'s dyn Select,
-    kept: RefCell<VecDeque<(String, Rc<Kept>)>>,
+    kept: RefCell<VecDeque<(String, Rc<CachedSeries>)>>,
     size: Cell<usize>,
 }
 
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Recent<'_> {
 }
 
 /// The series of some matchers in a time.
-struct Kept {
+struct CachedSeries {
     from: i64,
     to: i64,
     size: usize,
@@ -47,13 +47,13 @@ impl<'s> Recent<'s> {
         Self { storage, kept: RefCell::default(), size: Cell::new(0) }
     }
 
-    fn find(&self, key: &str, from: i64, to: i64) -> Option<Rc<Kept>> {
+    fn find(&self, key: &str, from: i64, to: i64) -> Option<Rc<CachedSeries>> {
         let kept = self.kept.borrow();
         let found = kept.iter().find(|(other, one)| other == key && one.from <= from && one.to >= to);
         found.map(|(_, one)| one.clone())
     }
 
-    fn keep(&self, key: String, new: Kept) {
+    fn keep(&self, key: String, new: CachedSeries) {
         let mut kept = self.kept.borrow_mut();
         let mut size = self.size.get() + new.size;
         while size > MOST
@@ -91,7 +91,7 @@ impl Select for Recent<'_> {
             each(labels, samples)
         })?;
         if size <= MOST {
-            self.keep(key, Kept { from, to: selection.to, size, series });
+            self.keep(key, CachedSeries { from, to: selection.to, size, series });
         }
         Ok(())
     }

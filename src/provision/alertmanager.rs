@@ -15,8 +15,8 @@ use super::access::Access;
 use super::client::{Client, Request};
 use super::files::{self, Staged, verify};
 use super::mark::{sign, unsign};
-use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::target::{self, Open, Rules, TargetKind};
+use super::plan::{Action, ActualObject, DesiredObject, Kind, Step};
+use super::target::{self, Rules, TargetKind, TargetSettings};
 use super::{Bundle, Reporter, Run};
 use crate::secret::{Exposed, Link};
 
@@ -184,7 +184,7 @@ impl Connection {
     }
 }
 
-impl Open for Alertmanager {
+impl TargetSettings for Alertmanager {
     type Connection = Connection;
 
     fn open(&self) -> Result<Connection, String> {
@@ -197,19 +197,23 @@ impl target::Connection for Connection {
         self.client.ready("/-/ready", within).await
     }
 
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
-        let config = |text: &String| Wanted { kind: Kind::Config, name: self.name(), text: text.clone() };
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String> {
+        let config =
+            |text: &String| DesiredObject { kind: Kind::Config, name: self.name(), text: text.clone() };
         Ok(bundle.alertmanager.iter().map(config).collect())
     }
 
-    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, _wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String> {
         let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
         let (content, mark) = unsign(&text);
         if mark.is_none() && nobodys(content) {
             return Ok(Vec::new());
         }
         let stale = self.stale(content).await.err();
-        Ok(vec![Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) }])
+        Ok(vec![ActualObject {
+            stale,
+            ..ActualObject::exact(Kind::Config, self.name(), content, mark.map(str::to_owned))
+        }])
     }
 
     async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Reporter<'_, '_>) {

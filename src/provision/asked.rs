@@ -12,7 +12,7 @@ use crate::setting::Span;
 /// What the dashboards ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Asked {
+pub enum DashboardSource {
     /// The agent itself, which answers from its history as a Prometheus does.
     Agent(Itself),
     /// A server.
@@ -52,7 +52,7 @@ pub struct DataSource {
     pub traces_url: Option<Link>,
 }
 
-impl Asked {
+impl DashboardSource {
     /// The data source, seen from a Grafana; from one of this machine where none is named.
     ///
     /// # Errors

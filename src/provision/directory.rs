@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Staged};
-use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::target::{self, Open, Rules, TargetKind};
+use super::plan::{Action, ActualObject, DesiredObject, Kind, Step};
+use super::target::{self, Rules, TargetKind, TargetSettings};
 use super::{Bundle, Reporter, Run};
 use crate::file::make_folders;
 
@@ -91,7 +91,7 @@ impl Connection {
     }
 }
 
-impl Open for Directory {
+impl TargetSettings for Directory {
     type Connection = Connection;
 
     fn open(&self) -> Result<Connection, String> {
@@ -104,8 +104,8 @@ impl target::Connection for Connection {
         Ok(())
     }
 
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
-        let file = |file: &crate::render::File| Wanted {
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String> {
+        let file = |file: &crate::render::File| DesiredObject {
             kind: Kind::File,
             name: file.path.clone(),
             text: file.text.clone(),
@@ -113,7 +113,7 @@ impl target::Connection for Connection {
         Ok(bundle.files.iter().map(file).collect())
     }
 
-    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String> {
         let list = self.path.join(LIST);
         if let Some(text) = files::read(&list)? {
             self.list = serde_json::from_str(&text).map_err(|why| format!("{}: {why}", list.display()))?;
@@ -128,7 +128,7 @@ impl target::Connection for Connection {
                 return Err(format!("{}: \"{name}\" is outside of the folder", list.display()));
             }
             if let Some(text) = files::read(&self.path.join(name))? {
-                found.push(Found::exact(Kind::File, name, text, self.list.get(name).cloned()));
+                found.push(ActualObject::exact(Kind::File, name, text, self.list.get(name).cloned()));
             }
         }
         Ok(found)

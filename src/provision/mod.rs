@@ -36,14 +36,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use access::{Access, secret as read_secret};
 pub use agent::Agent;
 pub use alertmanager::Alertmanager;
-pub use asked::{Asked, DataSource, Itself};
+pub use asked::{DashboardSource, DataSource, Itself};
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
 pub use directory::Directory;
 pub use evaluator::evaluated_elsewhere;
 pub use grafana::{Alerts, Grafana};
 pub use mark::{hash, sign, unsign};
-pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};
+pub use plan::{Action, ActualObject, DesiredObject, How, Kind, Step, plan, strangers};
 pub use prometheus::Prometheus;
 pub use report::{Ending, Operation, Outcome, RESULTS, Report, Trouble, line};
 pub use ruler::{Loki, Mimir};
@@ -181,8 +181,9 @@ impl Push<'_, '_> {
                 reporter.note(remark);
             }
             let orphans = share.orphans(target, bundle);
-            let orphan =
-                |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
+            let orphan = |want: &DesiredObject| {
+                orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned()
+            };
             steps.extend(kept.refuse(&orphan));
             steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
             if let Some(why) = share.doubled(target, &steps) {
@@ -203,13 +204,13 @@ impl Push<'_, '_> {
 
 /// What shall be there and what is there, less what is not touched.
 struct Comparison {
-    wanted: Vec<Wanted>,
-    found: Vec<Found>,
+    wanted: Vec<DesiredObject>,
+    found: Vec<ActualObject>,
 }
 
 impl Comparison {
     /// Takes out the objects that there is a reason against, and gives the steps that say so.
-    fn refuse(&mut self, against: &dyn Fn(&Wanted) -> Option<String>) -> Vec<Step> {
+    fn refuse(&mut self, against: &dyn Fn(&DesiredObject) -> Option<String>) -> Vec<Step> {
         let (mut steps, mut kept) = (Vec::new(), Vec::new());
         for want in std::mem::take(&mut self.wanted) {
             let Some(why) = against(&want) else {

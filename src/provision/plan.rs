@@ -55,7 +55,7 @@ impl Kind {
 
 /// An object that shall be there.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct DesiredObject {
     /// What it is.
     pub kind: Kind,
     /// What it is found by.
@@ -66,7 +66,7 @@ pub struct Wanted {
 
 /// An object that is there.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ActualObject {
     /// What it is.
     pub kind: Kind,
     /// What it is found by.
@@ -85,7 +85,7 @@ pub struct Found {
     pub shared: Option<String>,
 }
 
-impl Found {
+impl ActualObject {
     /// An object whose content comes back as it was written.
     #[must_use]
     pub fn exact(kind: Kind, name: impl Into<String>, text: impl Into<String>, mark: Option<String>) -> Self {
@@ -177,7 +177,7 @@ pub struct How {
 
 /// The steps from what is there to what is wanted, in the order in which they are done. `owner` is the deployment.
 #[must_use]
-pub fn plan(wanted: &[Wanted], found: &[Found], how: How, owner: &str) -> Vec<Step> {
+pub fn plan(wanted: &[DesiredObject], found: &[ActualObject], how: How, owner: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for want in wanted {
         let there = found.iter().find(|found| found.kind == want.kind && found.name == want.name);
@@ -196,7 +196,7 @@ pub fn plan(wanted: &[Wanted], found: &[Found], how: How, owner: &str) -> Vec<St
         });
     }
     steps.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-    let spare = |found: &&Found| {
+    let spare = |found: &&ActualObject| {
         found.mark.is_some() && !wanted.iter().any(|want| want.kind == found.kind && want.name == found.name)
     };
     let mut gone: Vec<Step> = found.iter().filter(spare).map(|found| remove(found, how, owner)).collect();
@@ -205,7 +205,7 @@ pub fn plan(wanted: &[Wanted], found: &[Found], how: How, owner: &str) -> Vec<St
     steps
 }
 
-fn judge(want: &Wanted, found: &Found, how: How, owner: &str) -> (Action, Option<String>) {
+fn judge(want: &DesiredObject, found: &ActualObject, how: How, owner: &str) -> (Action, Option<String>) {
     let same = match &found.mark {
         Some(mark) => content(mark) == hash(&want.text) && !found.edited,
         None => false,
@@ -260,7 +260,7 @@ fn place(kind: Kind) -> &'static str {
     }
 }
 
-fn remove(found: &Found, how: How, owner: &str) -> Step {
+fn remove(found: &ActualObject, how: How, owner: &str) -> Step {
     let (action, why) = match &found.locked {
         Some(why) => (Action::Leave, Some(why.clone())),
         None if found.mark.as_ref().is_some_and(|mark| foreign(mark, owner)) => {
@@ -282,9 +282,9 @@ fn remove(found: &Found, how: How, owner: &str) -> Step {
 
 /// What is there and was not made by us: a run that removes what is ours says that it leaves it.
 #[must_use]
-pub fn strangers(found: &[Found]) -> Vec<Step> {
+pub fn strangers(found: &[ActualObject]) -> Vec<Step> {
     let theirs = found.iter().filter(|found| found.mark.is_none());
-    let leave = |found: &Found| {
+    let leave = |found: &ActualObject| {
         let why = found.locked.clone().unwrap_or_else(|| "it is not ours: it has no mark of ours".to_owned());
         Step::bare(found.kind, found.name.clone(), Action::Leave, Some(why))
     };
@@ -306,15 +306,15 @@ fn shown(kind: Kind, old: &str, new: &str) -> String {
 mod tests {
     use super::*;
 
-    fn want(name: &str, text: &str) -> Wanted {
-        Wanted { kind: Kind::Dashboard, name: name.to_owned(), text: text.to_owned() }
+    fn want(name: &str, text: &str) -> DesiredObject {
+        DesiredObject { kind: Kind::Dashboard, name: name.to_owned(), text: text.to_owned() }
     }
 
-    fn there(name: &str, text: &str, written: Option<&str>) -> Found {
-        Found::exact(Kind::Dashboard, name, text, written.map(hash))
+    fn there(name: &str, text: &str, written: Option<&str>) -> ActualObject {
+        ActualObject::exact(Kind::Dashboard, name, text, written.map(hash))
     }
 
-    fn actions(wanted: &[Wanted], found: &[Found], how: How) -> Vec<(String, Action)> {
+    fn actions(wanted: &[DesiredObject], found: &[ActualObject], how: How) -> Vec<(String, Action)> {
         plan(wanted, found, how, "neural").into_iter().map(|step| (step.name, step.action)).collect()
     }
 
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_server_that_writes_defaults_in_makes_no_difference() {
         // The mark is of what was written, and it was not edited, whatever it looks like now.
-        let found = Found { edited: false, ..there("a", "x plus defaults", Some("x")) };
+        let found = ActualObject { edited: false, ..there("a", "x plus defaults", Some("x")) };
         assert_eq!(
             actions(&[want("a", "x")], &[found], How::default()),
             [("a".to_owned(), Action::Unchanged)]
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn what_may_be_of_another_agent_goes_by_force_alone() {
-        let shared = Found { shared: Some("maybe".to_owned()), ..there("a", "y", Some("y")) };
+        let shared = ActualObject { shared: Some("maybe".to_owned()), ..there("a", "y", Some("y")) };
         let both = How { force: true, prune: true };
         for (how, action) in [
             (How::default(), Action::Leave),
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_is_locked_stays_whatever_is_forced() {
-        let locked = Found { locked: Some("by a file".to_owned()), ..there("a", "y", Some("y")) };
+        let locked = ActualObject { locked: Some("by a file".to_owned()), ..there("a", "y", Some("y")) };
         let all = How { force: true, prune: true };
         assert_eq!(actions(&[want("a", "x")], std::slice::from_ref(&locked), all)[0].1, Action::Refuse);
         assert_eq!(actions(&[], &[locked], all)[0].1, Action::Leave);
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_listed_as_left() {
-        let locked = Found { locked: Some("from a file".to_owned()), ..there("locked", "z", None) };
+        let locked = ActualObject { locked: Some("from a file".to_owned()), ..there("locked", "z", None) };
         let steps = strangers(&[there("ours", "x", Some("x")), there("theirs", "z", None), locked]);
         let reported: Vec<_> =
             steps.iter().map(|s| (&*s.name, s.action, s.why.as_deref().unwrap())).collect();
@@ -395,14 +395,14 @@ mod tests {
 
     #[test]
     fn folders_come_first_and_go_last() {
-        let of = |kind, name: &str| Wanted { kind, name: name.to_owned(), text: String::new() };
+        let of = |kind, name: &str| DesiredObject { kind, name: name.to_owned(), text: String::new() };
         let wanted = [of(Kind::Policies, "p"), of(Kind::Dashboard, "d"), of(Kind::Folder, "f")];
         let kinds = |steps: Vec<Step>| steps.iter().map(|step| step.kind).collect::<Vec<_>>();
         assert_eq!(
             kinds(plan(&wanted, &[], How::default(), "neural")),
             [Kind::Folder, Kind::Dashboard, Kind::Policies]
         );
-        let found = wanted.map(|of| Found::exact(of.kind, of.name, "", Some(hash(""))));
+        let found = wanted.map(|of| ActualObject::exact(of.kind, of.name, "", Some(hash(""))));
         assert_eq!(
             kinds(plan(&[], &found, PRUNE, "neural")),
             [Kind::Policies, Kind::Dashboard, Kind::Folder]
@@ -412,9 +412,9 @@ mod tests {
     #[test]
     fn what_another_deployment_made_is_refused_and_said() {
         let of = |name: &str, text: &str, owner: &str| {
-            Found::exact(Kind::RuleFile, name, text, Some(mark(text, owner)))
+            ActualObject::exact(Kind::RuleFile, name, text, Some(mark(text, owner)))
         };
-        let want = |name: &str, text: &str| Wanted { kind: Kind::RuleFile, ..want(name, text) };
+        let want = |name: &str, text: &str| DesiredObject { kind: Kind::RuleFile, ..want(name, text) };
         let wanted = [want("old", "x"), want("other", "x"), want("same", "x")];
         let found = [
             of("old", "w", "neural"),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::{How, Operation, Run};
 
 /// What a server was asked, each as `POST /path`.
-pub(super) type Asked = Arc<Mutex<Vec<String>>>;
+pub(super) type RequestLog = Arc<Mutex<Vec<String>>>;
 
 /// A push to every target.
 pub(super) fn run() -> Run {
@@ -23,17 +23,17 @@ pub(super) fn server(status: &'static str, body: &'static str) -> String {
 }
 
 /// A server that answers by the number of the request, from 0, and what is asked.
-pub(super) fn script(answer: impl Fn(usize, &str) -> (u16, String) + Send + 'static) -> (String, Asked) {
+pub(super) fn script(answer: impl Fn(usize, &str) -> (u16, String) + Send + 'static) -> (String, RequestLog) {
     serve(move |number, asked| {
         let (status, body) = answer(number, asked);
         (format!("{status} Status"), body)
     })
 }
 
-fn serve(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) -> (String, Asked) {
+fn serve(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) -> (String, RequestLog) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Asked::default();
+    let asked = RequestLog::default();
     let noted = asked.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

@@ -16,8 +16,8 @@ use super::bundle::rule_file;
 use super::client::{Client, Request};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
-use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::target::{self, Open, Rules, TargetKind};
+use super::plan::{Action, ActualObject, DesiredObject, Kind, Step};
+use super::target::{self, Rules, TargetKind, TargetSettings};
 use super::{Bundle, Reporter, Run};
 use crate::secret::{Exposed, Link};
 use crate::setting::Span;
@@ -273,7 +273,7 @@ impl Connection {
     }
 }
 
-impl Open for Prometheus {
+impl TargetSettings for Prometheus {
     type Connection = Connection;
 
     fn open(&self) -> Result<Connection, String> {
@@ -286,8 +286,8 @@ impl target::Connection for Connection {
         self.client.ready("/-/ready", within).await
     }
 
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
-        let file = |rules: &super::RuleFile| Wanted {
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String> {
+        let file = |rules: &super::RuleFile| DesiredObject {
             kind: Kind::RuleFile,
             name: format!("{PREFIX}{}", rules.name),
             text: rules.text.clone(),
@@ -295,7 +295,7 @@ impl target::Connection for Connection {
         Ok(bundle.rules.iter().map(file).collect())
     }
 
-    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, _wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String> {
         let loaded = self.loaded().await?;
         let cannot = |why: std::io::Error| format!("cannot read {}: {why}", self.folder.display());
         let mut names: Vec<String> = Vec::new();
@@ -311,9 +311,9 @@ impl target::Connection for Connection {
             let Some(text) = files::read(&self.folder.join(&name))? else { continue };
             let (content, mark) = unsign(&text);
             let stale = missing(&name, content, &loaded);
-            found.push(Found {
+            found.push(ActualObject {
                 stale,
-                ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
+                ..ActualObject::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
             });
         }
         Ok(found)

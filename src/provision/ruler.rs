@@ -16,8 +16,8 @@ use super::access::Access;
 use super::client::{Answer, Client, Failure, Request};
 use super::escape;
 use super::mark::OURS;
-use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::target::{self, Open, Rules, TargetKind};
+use super::plan::{Action, ActualObject, DesiredObject, Kind, Step};
+use super::target::{self, Rules, TargetKind, TargetSettings};
 use super::{Bundle, Reporter, RuleFile, Run};
 use crate::quote::quote;
 use crate::secret::{Exposed, Link};
@@ -52,9 +52,9 @@ impl Ruler {
         }
     }
 
-    pub(super) fn wanted(rules: &[RuleFile]) -> Vec<Wanted> {
+    pub(super) fn wanted(rules: &[RuleFile]) -> Vec<DesiredObject> {
         let groups = rules.iter().flat_map(|file| &file.groups);
-        let group = |group: &super::Group| Wanted {
+        let group = |group: &super::Group| DesiredObject {
             kind: Kind::RuleGroup,
             name: group.name.clone(),
             text: canonical(&group.value),
@@ -63,7 +63,7 @@ impl Ruler {
     }
 
     /// Every group of the namespace.
-    pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<Found>, Failure> {
+    pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<ActualObject>, Failure> {
         let path = format!("{}/{}", self.path, escape(&self.namespace));
         let request = Request::get(&path).header("accept", "application/yaml");
         let answer = self.with(client, request).await?;
@@ -98,7 +98,7 @@ impl Ruler {
         let found = groups.iter().filter(|group| name(group) != MARKS).map(|group| {
             let name = name(group);
             let mark = self.marks.get(&name).cloned();
-            Found::exact(Kind::RuleGroup, name, canonical(group), mark)
+            ActualObject::exact(Kind::RuleGroup, name, canonical(group), mark)
         });
         Ok(found.collect())
     }
@@ -324,7 +324,7 @@ macro_rules! ruler {
             }
         }
 
-        impl Open for $kind {
+        impl TargetSettings for $kind {
             type Connection = Connection;
 
             fn open(&self) -> Result<Connection, String> {
@@ -379,14 +379,14 @@ impl target::Connection for Connection {
         self.client.answers(&format!("{}/{}", self.ruler.path, escape(&self.ruler.namespace)), within).await
     }
 
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String> {
         Ok(Ruler::wanted(match self.over {
             Over::Metrics => &bundle.rules,
             Over::Logs => &bundle.log_rules,
         }))
     }
 
-    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, _wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String> {
         Ok(self.ruler.read(&self.client).await?)
     }
 

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::Push;
 use super::agent::Agent;
 use super::alertmanager::Alertmanager;
-use super::asked::Asked;
+use super::asked::DashboardSource;
 use super::directory::Directory;
 use super::grafana::Grafana;
 use super::prometheus::Prometheus;
 use super::ruler::{Loki, Mimir};
-use super::target::{Open, TargetKind};
+use super::target::{TargetKind, TargetSettings};
 use crate::render::Source;
 use crate::setting::Span;
 
@@ -28,7 +28,7 @@ pub struct Settings {
     /// What dashboards ask: `agent`, or a server. It stands in the generated files, and each Grafana below gets it that
     /// has none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub datasource: Option<Asked>,
+    pub datasource: Option<DashboardSource>,
     /// The servers, each a mapping with one key: the kind.
     pub targets: Vec<Target>,
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::agent::Agent;
-use super::asked::Asked;
-use super::plan::{Found, Kind, Step, Wanted};
+use super::asked::DashboardSource;
+use super::plan::{ActualObject, DesiredObject, Kind, Step};
 use super::{Bundle, Reporter, Run};
 use crate::render::Source;
 use crate::secret::{Exposed, Link};
@@ -53,7 +53,7 @@ pub trait TargetKind {
     ///
     /// # Errors
     /// The address of the agent cannot be derived.
-    fn settle(&mut self, _given: Option<&Asked>, _agent: &Agent) -> Result<(), String> {
+    fn settle(&mut self, _given: Option<&DashboardSource>, _agent: &Agent) -> Result<(), String> {
         Ok(())
     }
 
@@ -67,7 +67,7 @@ pub trait TargetKind {
 }
 
 /// Settings with which a target is read and written.
-pub(super) trait Open: TargetKind {
+pub(super) trait TargetSettings: TargetKind {
     /// The target, opened.
     type Connection: Connection;
 
@@ -82,13 +82,13 @@ pub(super) trait Connection {
     async fn ready(&mut self, within: Duration) -> Result<(), String>;
 
     /// What shall be there, of everything that is generated.
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String>;
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String>;
 
     /// What is there.
-    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String>;
+    async fn read(&mut self, wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String>;
 
     /// What earlier runs left beside what is wanted, which goes when all that is ours goes.
-    async fn left(&mut self, _owner: &str) -> Result<Option<Found>, String> {
+    async fn left(&mut self, _owner: &str) -> Result<Option<ActualObject>, String> {
         Ok(None)
     }
 

@@ -12,7 +12,7 @@ const QUIET: i64 = 10_000;
 
 /// What was last said of an alert.
 #[derive(Debug)]
-struct Said {
+struct AlertLine {
     /// When, ms.
     at: i64,
     /// Whether it was said that it fires.
@@ -22,7 +22,7 @@ struct Said {
     summary: String,
 }
 
-impl Said {
+impl AlertLine {
     fn is_quiet(&self, at: i64) -> bool {
         (0..QUIET).contains(&at.saturating_sub(self.at))
     }
@@ -30,7 +30,7 @@ impl Said {
 
 /// What the log says of alerts, but of those for information: one line for each in ten seconds, and at last how it is.
 #[derive(Debug, Default)]
-pub(super) struct AlertLog(BTreeMap<Labels, Said>);
+pub(super) struct AlertLog(BTreeMap<Labels, AlertLine>);
 
 impl AlertLog {
     /// A group as it is at `at`: says what fires.
@@ -48,7 +48,7 @@ impl AlertLog {
                 "" => Cow::Owned(alert.labels.to_string()),
                 summary => Cow::Borrowed(summary),
             };
-            let said = Said { at, fires: true, fired: at, summary: quote(&*summary).to_string() };
+            let said = AlertLine { at, fires: true, fired: at, summary: quote(&*summary).to_string() };
             say(&alert.labels, &said);
             self.0.insert(alert.labels.clone(), said);
         }
@@ -67,7 +67,7 @@ impl AlertLog {
     }
 }
 
-fn say(labels: &Labels, said: &Said) {
+fn say(labels: &Labels, said: &AlertLine) {
     let name = labels.get(ALERT_NAME);
     let (severity, priority, summary) = (labels.get("severity"), labels.get("priority"), &said.summary);
     if said.fires {

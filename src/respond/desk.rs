@@ -19,7 +19,7 @@ use super::receivers::{self, Failure, Target};
 use super::saver::Saver;
 use super::zones::Zones;
 use crate::alert::dispatch::{
-    Around, Attempt, Dispatcher, Integration, Outcome, Plan, Posted, Saved, Ticket,
+    Around, Attempt, Dispatcher, Integration, Outcome, Plan, PostedAlert, Saved, Ticket,
 };
 use crate::alert::silence::{Silence, Silences};
 use crate::backoff::within;
@@ -174,7 +174,7 @@ impl Desk {
     }
 
     /// Takes alerts that fire or are over.
-    pub(super) fn post(&self, alerts: Vec<Posted>) {
+    pub(super) fn post(&self, alerts: Vec<PostedAlert>) {
         if alerts.is_empty() {
             return;
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::lines::{Lines, Rotation};
-use crate::alert::incident::{Incident, News, What};
+use crate::alert::incident::{EntryKind, Incident, News};
 use crate::clock::now;
 use crate::listen::Bytes;
 use crate::promql::Labels;
@@ -88,10 +88,10 @@ impl AlertEvents {
 /// Writes what happened to an incident.
 pub fn incident(log: &Lines, news: &News) {
     let (state, incident): (_, &Incident) = match news {
-        News::Opened(incident) => (What::Opened, incident),
-        News::Acknowledged(incident, _) => (What::Acknowledged, incident),
-        News::Escalated(incident, _) => (What::Escalated, incident),
-        News::Resolved(incident, _) => (What::Resolved, incident),
+        News::Opened(incident) => (EntryKind::Opened, incident),
+        News::Acknowledged(incident, _) => (EntryKind::Acknowledged, incident),
+        News::Escalated(incident, _) => (EntryKind::Escalated, incident),
+        News::Resolved(incident, _) => (EntryKind::Resolved, incident),
         News::Continued(_) => return,
     };
     let last = incident.history.last();

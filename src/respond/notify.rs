@@ -16,7 +16,7 @@ use super::delivery::Delivery;
 use super::desk::Desk;
 use super::settings::Alertmanager;
 use crate::alert::Alert;
-use crate::alert::dispatch::Posted;
+use crate::alert::dispatch::PostedAlert;
 use crate::clock::now;
 use crate::promql::{Labels, moment_ms};
 use crate::provision::notify::Server;
@@ -240,8 +240,8 @@ impl Lane {
 }
 
 /// An alert for the desk.
-fn posted(alert: &Alert, link: &Arc<str>, valid: i64, wall: i64) -> Posted {
-    Posted {
+fn posted(alert: &Alert, link: &Arc<str>, valid: i64, wall: i64) -> PostedAlert {
+    PostedAlert {
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.fired_at.unwrap_or(alert.active_at),

@@ -46,14 +46,14 @@ struct Record {
 
 /// An alert and whose it is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Kept {
+pub(super) struct AlertRecord {
     pub(super) file: String,
     pub(super) group: String,
     pub(super) rule: String,
     pub(super) alert: Alert,
 }
 
-impl Kept {
+impl AlertRecord {
     /// Whether a restart would make no difference between them. A value or a text that changes is found again.
     fn is_as(&self, other: &Self) -> bool {
         let of = |kept: &Self| {
@@ -67,7 +67,7 @@ impl Kept {
 }
 
 /// The alerts of a group that a restart must know: the active ones, and those that are over and not delivered.
-pub(super) fn of_group(group: &Group, notifier: &Notifier) -> Vec<Kept> {
+pub(super) fn of_group(group: &Group, notifier: &Notifier) -> Vec<AlertRecord> {
     let mut kept = Vec::new();
     for live in &group.rules {
         for alert in live.alerts() {
@@ -76,7 +76,7 @@ pub(super) fn of_group(group: &Group, notifier: &Notifier) -> Vec<Kept> {
                 let mut alert = alert.clone();
                 // What a server did not take is sent again.
                 alert.sent_at = alert.sent_at.filter(|_| !waits);
-                kept.push(Kept {
+                kept.push(AlertRecord {
                     file: group.file.clone(),
                     group: group.name.clone(),
                     rule: live.rule.name().to_owned(),
@@ -92,9 +92,9 @@ fn pairs(labels: &Labels) -> Vec<(String, String)> {
     labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-impl From<&Kept> for Record {
-    fn from(kept: &Kept) -> Self {
-        let Kept { file, group, rule, alert } = kept;
+impl From<&AlertRecord> for Record {
+    fn from(kept: &AlertRecord) -> Self {
+        let AlertRecord { file, group, rule, alert } = kept;
         Self {
             file: file.clone(),
             group: group.clone(),
@@ -113,7 +113,7 @@ impl From<&Kept> for Record {
 }
 
 impl Record {
-    fn kept(self) -> Kept {
+    fn kept(self) -> AlertRecord {
         let state = match self.state.as_str() {
             "firing" => State::Firing,
             "pending" => State::Pending,
@@ -130,7 +130,7 @@ impl Record {
             kept_since: self.kept_since,
             sent_at: self.sent_at,
         };
-        Kept { file: self.file, group: self.group, rule: self.rule, alert }
+        AlertRecord { file: self.file, group: self.group, rule: self.rule, alert }
     }
 }
 
@@ -138,7 +138,7 @@ impl Record {
 #[derive(Debug)]
 pub struct States {
     pub(super) path: PathBuf,
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<AlertRecord>,
 }
 
 impl States {
@@ -151,7 +151,7 @@ impl States {
 }
 
 /// What the file holds that is still of use at `now`, ms. A time of waiting goes on where it was: the time away does not count.
-fn read(path: &Path, now: i64) -> Vec<Kept> {
+fn read(path: &Path, now: i64) -> Vec<AlertRecord> {
     let text = match crate::sys::file::text(path, LONGEST) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
@@ -174,7 +174,7 @@ fn read(path: &Path, now: i64) -> Vec<Kept> {
         }
     };
     let away = now.saturating_sub(document.at).max(0);
-    let mut kept: Vec<Kept> = document.alerts.into_iter().map(Record::kept).collect();
+    let mut kept: Vec<AlertRecord> = document.alerts.into_iter().map(Record::kept).collect();
     // What is over is to be delivered, however long that takes.
     kept.retain(|kept| away <= TOLERANCE || kept.alert.state == State::Inactive);
     for alert in kept.iter_mut().map(|kept| &mut kept.alert).filter(|alert| alert.state == State::Pending) {
@@ -189,14 +189,14 @@ pub(super) struct StateFile {
     saver: Saver,
     text: Arc<Mutex<Option<Vec<u8>>>>,
     /// What was last given to the file.
-    last: Vec<Kept>,
+    last: Vec<AlertRecord>,
     /// When that was, ms.
     written: i64,
 }
 
 impl StateFile {
     /// The file, which holds these alerts.
-    pub(super) fn new(path: PathBuf, last: Vec<Kept>) -> Self {
+    pub(super) fn new(path: PathBuf, last: Vec<AlertRecord>) -> Self {
         let text: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
         let own = text.clone();
         let saver = Saver::new(path, "the states of alerts", move || own.lock().clone());
@@ -205,8 +205,8 @@ impl StateFile {
 
     /// Writes the alerts if one of them changed, and every ten seconds while one waits: what a killed agent had waited is lost
     /// for that long at most.
-    pub(super) fn keep(&mut self, at: i64, alerts: Vec<Kept>) {
-        let same = |(a, b): (&Kept, &Kept)| a.is_as(b);
+    pub(super) fn keep(&mut self, at: i64, alerts: Vec<AlertRecord>) {
+        let same = |(a, b): (&AlertRecord, &AlertRecord)| a.is_as(b);
         let same = alerts.len() == self.last.len() && alerts.iter().zip(&self.last).all(same);
         let waits = alerts.iter().any(|kept| kept.alert.state == State::Pending);
         if !same || waits && at.saturating_sub(self.written).abs() >= REWRITE {

@@ -1,6 +1,6 @@
 //! The sessions that are known: which are open, and how those of before ended. Bounded in number and bytes.
 
-use super::{Filed, Origin, Session, State, Told, plain};
+use super::{Filed, Origin, Session, SessionNotice, State, plain};
 use crate::event::{Jump, SessionStep, Timestamp};
 
 /// Sessions that are open at once; beyond, the oldest is given up.
@@ -20,7 +20,7 @@ const SHORT: usize = 6;
 
 /// What opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Open<'a> {
+pub struct NewSession<'a> {
     /// Who says so.
     pub origin: Origin,
     /// The pipeline, source or stream.
@@ -31,7 +31,7 @@ pub struct Open<'a> {
 
 /// Which sessions are asked for. What is empty restricts nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct SessionFilter {
     /// In one of these states.
     pub states: Vec<State>,
     /// From one of these origins.
@@ -80,7 +80,7 @@ impl Book {
     }
 
     /// A session begins. One of the same name and origin that is open is given up: its end was not seen. Returns its id; nothing if it has no name.
-    pub fn begin(&mut self, open: Open<'_>, at: Timestamp) -> Option<String> {
+    pub fn begin(&mut self, open: NewSession<'_>, at: Timestamp) -> Option<String> {
         let of = plain(open.of);
         let name = Some(plain(open.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| of.clone());
         if name.is_empty() {
@@ -141,8 +141,8 @@ impl Book {
     }
 
     /// Takes what a pipeline said. An end without a begin that says how long it lasted is a session as well: the agent began later.
-    pub fn take(&mut self, told: &Told) {
-        let open = Open { origin: Origin::Event, of: &told.pipeline, name: &told.name };
+    pub fn take(&mut self, told: &SessionNotice) {
+        let open = NewSession { origin: Origin::Event, of: &told.pipeline, name: &told.name };
         let (seconds, state) = match told.step {
             SessionStep::Started => {
                 self.begin(open, told.at);
@@ -206,7 +206,7 @@ impl Book {
                     one.steady = Some(at.steady.saturating_sub(ms.saturating_mul(1_000_000)));
                 }
                 Some(_) => {}
-                None => drop(self.begin(Open { origin, of, name }, at)),
+                None => drop(self.begin(NewSession { origin, of, name }, at)),
             }
         }
     }
@@ -250,7 +250,7 @@ impl Book {
     }
 
     /// Those that are asked for, the newest first.
-    pub fn list<'b>(&'b self, wanted: &'b Wanted) -> impl Iterator<Item = &'b Session> {
+    pub fn list<'b>(&'b self, wanted: &'b SessionFilter) -> impl Iterator<Item = &'b Session> {
         let place = wanted.before.as_ref().and_then(|id| self.all.iter().position(|one| one.id == *id));
         let known = self.all.get(..place.unwrap_or(self.all.len())).unwrap_or_default();
         // What is gone by now has nothing before it.
@@ -291,7 +291,7 @@ impl Book {
         if wanted == "last" {
             return Err("\"last\" is how the last session is called; name it otherwise".to_owned());
         }
-        let id = self.begin(Open { origin: Origin::Hand, of: "", name }, at);
+        let id = self.begin(NewSession { origin: Origin::Hand, of: "", name }, at);
         let id = id.ok_or_else(|| "a session needs a name".to_owned())?;
         self.find(&id).cloned()
     }
@@ -366,8 +366,8 @@ mod tests {
         Timestamp { steady: 5_000_000_000_000 + ns, wall: BEGAN.unsigned_abs() * 1_000_000 + ns }
     }
 
-    fn told(name: &str, step: SessionStep, seconds: u64) -> Told {
-        Told { pipeline: "decoder".into(), name: name.into(), step, at: at(seconds) }
+    fn told(name: &str, step: SessionStep, seconds: u64) -> SessionNotice {
+        SessionNotice { pipeline: "decoder".into(), name: name.into(), step, at: at(seconds) }
     }
 
     /// Name, state, seconds of each.
@@ -469,7 +469,7 @@ mod tests {
         assert!(book.find("last").unwrap_err().contains("no session has ended"));
         for (begin, end) in [(0, 50), (10, 20), (60, 61)] {
             let id = book
-                .begin(Open { origin: Origin::Hand, of: "", name: &format!("n{begin}") }, at(begin))
+                .begin(NewSession { origin: Origin::Hand, of: "", name: &format!("n{begin}") }, at(begin))
                 .unwrap();
             if begin < 60 {
                 book.end(&id, at(end), State::Ended);
@@ -479,11 +479,15 @@ mod tests {
         let id = book.find("n10").unwrap().id.clone();
         assert_eq!(book.find(id.get(..7).unwrap()).unwrap().name, "n10");
         assert!(book.find(id.get(..3).unwrap()).is_err() && book.find("").is_err());
-        let names = |wanted: &Wanted| book.list(wanted).map(|one| one.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&Wanted::default()), ["n60", "n10", "n0"]);
-        assert_eq!(names(&Wanted { states: vec![State::Ended], ..Wanted::default() }), ["n10", "n0"]);
-        assert_eq!(names(&Wanted { before: Some(id), ..Wanted::default() }), ["n0"]);
-        assert!(names(&Wanted { before: Some("gone".into()), ..Wanted::default() }).is_empty());
+        let names =
+            |wanted: &SessionFilter| book.list(wanted).map(|one| one.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&SessionFilter::default()), ["n60", "n10", "n0"]);
+        assert_eq!(
+            names(&SessionFilter { states: vec![State::Ended], ..SessionFilter::default() }),
+            ["n10", "n0"]
+        );
+        assert_eq!(names(&SessionFilter { before: Some(id), ..SessionFilter::default() }), ["n0"]);
+        assert!(names(&SessionFilter { before: Some("gone".into()), ..SessionFilter::default() }).is_empty());
     }
 
     #[test]
@@ -506,7 +510,8 @@ mod tests {
     fn reports_of_sessions_that_are_forgotten_are_counted() {
         let mut book = Book::default();
         let waiting = |book: &mut Book, second| {
-            let id = book.begin(Open { origin: Origin::Event, of: "p", name: "n" }, at(second)).unwrap();
+            let id =
+                book.begin(NewSession { origin: Origin::Event, of: "p", name: "n" }, at(second)).unwrap();
             book.end(&id, at(second), State::Ended);
             book.file(&id, Some(Filed::Waiting { why: String::new() }));
         };
@@ -531,20 +536,20 @@ mod tests {
         let jump = Jump { by: 3_600_000, from: 0, to: BEGAN + 10_000 };
         book.follow(&jump);
         let later = Timestamp { wall: at(20).wall + 3_600_000_000_000, ..at(20) };
-        book.take(&Told { at: later, ..told("x", SessionStep::Ended { seconds: None }, 0) });
+        book.take(&SessionNotice { at: later, ..told("x", SessionStep::Ended { seconds: None }, 0) });
         let one = book.find("x").unwrap();
         assert_eq!((one.start, one.seconds, one.clock_set), (BEGAN, Some(20.0), 3_600_000));
         // Back: it begins when the clock has come to, at the latest, and does not end before it begins.
         book.take(&told("y", SessionStep::Started, 30));
         book.follow(&Jump { by: -3_600_000, from: 0, to: BEGAN + 40_000 });
         let back = Timestamp { wall: at(50).wall - 3_600_000_000_000, ..at(50) };
-        book.take(&Told { at: back, ..told("y", SessionStep::Ended { seconds: None }, 0) });
+        book.take(&SessionNotice { at: back, ..told("y", SessionStep::Ended { seconds: None }, 0) });
         let one = book.find("y").unwrap();
         assert_eq!((one.start, one.end), (BEGAN + 40_000 - 3_600_000, Some(BEGAN + 50_000 - 3_600_000)));
         assert_eq!(one.seconds, Some(20.0));
         // Whose clock said 1970: it began when it did.
         let epoch = |ms: u64| Timestamp { steady: 9_000_000_000_000 + ms * 1_000_000, wall: ms * 1_000_000 };
-        book.take(&Told { at: epoch(100_000), ..told("z", SessionStep::Started, 0) });
+        book.take(&SessionNotice { at: epoch(100_000), ..told("z", SessionStep::Started, 0) });
         book.follow(&Jump { by: BEGAN, from: 0, to: 110_000 });
         assert_eq!(book.find("z").unwrap().start, BEGAN + 100_000);
         // Those that ended stay as they are.

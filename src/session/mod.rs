@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{SessionStep, Timestamp};
 
-pub use book::{Book, Open, Wanted};
+pub use book::{Book, NewSession, SessionFilter};
 
 /// Bytes of a name.
 const NAME: usize = 200;
@@ -210,7 +210,7 @@ pub const SETTLE: i64 = 2_000;
 
 /// What a pipeline said of a session.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct SessionNotice {
     /// The pipeline.
     pub pipeline: String,
     /// What it calls the session; may be empty.
@@ -231,7 +231,7 @@ fn plain(name: &str) -> String {
 /// Who holds the sessions. It waits for nothing.
 pub trait Desk: Send + Sync {
     /// Shows the sessions that are asked for, the newest first, until `each` says that it has enough.
-    fn list(&self, wanted: &Wanted, each: &mut dyn FnMut(&Session) -> bool);
+    fn list(&self, wanted: &SessionFilter, each: &mut dyn FnMut(&Session) -> bool);
 
     /// The session of this id, or begin of an id, or the newest of this name; `last` is the one that ended last.
     ///

@@ -64,14 +64,14 @@ pub fn bids(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Open, Origin};
+    use super::super::{NewSession, Origin};
     use super::*;
     use crate::event::Timestamp;
 
     fn named(name: &str) -> Session {
         let at = Timestamp::both(1_796_047_427_000_000_000);
         let mut book = super::super::Book::default();
-        let id = book.begin(Open { origin: Origin::Hand, of: "", name }, at).unwrap();
+        let id = book.begin(NewSession { origin: Origin::Hand, of: "", name }, at).unwrap();
         book.find(&id).unwrap().clone()
     }
 

@@ -32,7 +32,7 @@ Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms)
 
 /// One kind of fault, with its size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum What {
+pub enum Disturbance {
     /// So many packets are lost.
     Lose(u64),
     /// Packets are lost with this chance.
@@ -77,7 +77,7 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
     /// What goes wrong.
-    pub what: What,
+    pub what: Disturbance,
     /// Since when; from the beginning if it was not said.
     pub from: Option<f64>,
     /// Until when; for ever if it was not said.
@@ -128,59 +128,64 @@ impl FromStr for Fault {
         let what = what(name, value)?;
         let momentary = matches!(
             what,
-            What::Lose(_)
-                | What::Dropout(_)
-                | What::Stall
-                | What::Truncate
-                | What::Garbage(_)
-                | What::Duplicate
-                | What::Reset
-                | What::Die(_)
+            Disturbance::Lose(_)
+                | Disturbance::Dropout(_)
+                | Disturbance::Stall
+                | Disturbance::Truncate
+                | Disturbance::Garbage(_)
+                | Disturbance::Duplicate
+                | Disturbance::Reset
+                | Disturbance::Die(_)
         );
         if momentary && (from.is_none() || to.is_some()) {
             return Err(format!("{name} happens at a moment: {name}…@5s"));
         }
-        if matches!(what, What::Drift(_)) && from.is_some() {
+        if matches!(what, Disturbance::Drift(_)) && from.is_some() {
             return Err("drift has no time: a clock is fast or it is not".to_owned());
         }
-        if to.is_some() && matches!(what, What::Silent | What::Off | What::StatusOnly | What::Battery(_)) {
+        if to.is_some()
+            && matches!(
+                what,
+                Disturbance::Silent | Disturbance::Off | Disturbance::StatusOnly | Disturbance::Battery(_)
+            )
+        {
             return Err(format!("{name} has no end; say when it begins: {name}…@5s"));
         }
         Ok(Self { what, from, to })
     }
 }
 
-fn what(name: &str, value: Option<&str>) -> Result<What, String> {
+fn what(name: &str, value: Option<&str>) -> Result<Disturbance, String> {
     let needed = |example: &str| value.ok_or_else(|| format!("{name} needs a value: {name}={example}"));
     let what = match name {
         "lose" => match needed("300")?.strip_suffix('%') {
-            Some(share) => What::Chance(ratio(share)?),
-            None => What::Lose(number(needed("300")?)?),
+            Some(share) => Disturbance::Chance(ratio(share)?),
+            None => Disturbance::Lose(number(needed("300")?)?),
         },
-        "dropout" => What::Dropout(seconds(needed("2s")?)?),
-        "garbage" => What::Garbage(number::<usize>(needed("37")?)?.min(65_536)),
-        "rail" => What::Rail(channel(needed("3")?)?),
-        "flat" => What::Flat(channel(needed("5")?)?),
-        "unplug-channel" => What::Unplug(channel(needed("4")?)?),
+        "dropout" => Disturbance::Dropout(seconds(needed("2s")?)?),
+        "garbage" => Disturbance::Garbage(number::<usize>(needed("37")?)?.min(65_536)),
+        "rail" => Disturbance::Rail(channel(needed("3")?)?),
+        "flat" => Disturbance::Flat(channel(needed("5")?)?),
+        "unplug-channel" => Disturbance::Unplug(channel(needed("4")?)?),
         "hum" => {
             let (hertz, volts) =
                 needed("50:80uV")?.split_once(':').ok_or("hum is hertz:volts, as 50:80uV")?;
-            What::Hum(number(hertz)?, microvolts(volts)?)
+            Disturbance::Hum(number(hertz)?, microvolts(volts)?)
         }
-        "drift" => What::Drift(number(needed("+200ppm")?.trim_end_matches("ppm"))?),
-        "burst" => What::Burst(Duration::from_secs_f64(seconds(needed("100ms")?)?)),
+        "drift" => Disturbance::Drift(number(needed("+200ppm")?.trim_end_matches("ppm"))?),
+        "burst" => Disturbance::Burst(Duration::from_secs_f64(seconds(needed("100ms")?)?)),
         "battery" => {
             let value = needed("15%")?;
-            What::Battery(ratio(value.strip_suffix('%').unwrap_or(value))?)
+            Disturbance::Battery(ratio(value.strip_suffix('%').unwrap_or(value))?)
         }
-        "die" => What::Die(value.map(seconds).transpose()?.map(Duration::from_secs_f64)),
-        "silent" => What::Silent,
-        "stall" => What::Stall,
-        "truncate" => What::Truncate,
-        "duplicate" => What::Duplicate,
-        "reset" => What::Reset,
-        "off" => What::Off,
-        "status-only" => What::StatusOnly,
+        "die" => Disturbance::Die(value.map(seconds).transpose()?.map(Duration::from_secs_f64)),
+        "silent" => Disturbance::Silent,
+        "stall" => Disturbance::Stall,
+        "truncate" => Disturbance::Truncate,
+        "duplicate" => Disturbance::Duplicate,
+        "reset" => Disturbance::Reset,
+        "off" => Disturbance::Off,
+        "status-only" => Disturbance::StatusOnly,
         _ => {
             let known =
                 ["lose", "dropout", "silent", "stall", "truncate", "garbage", "duplicate", "rail", "flat"];
@@ -190,8 +195,14 @@ fn what(name: &str, value: Option<&str>) -> Result<What, String> {
             return Err(format!("there is no fault {name:?}; there are {all}"));
         }
     };
-    let valueless = matches!(what, What::Silent | What::Truncate | What::Duplicate | What::Reset | What::Off)
-        || matches!(what, What::StatusOnly | What::Stall);
+    let valueless = matches!(
+        what,
+        Disturbance::Silent
+            | Disturbance::Truncate
+            | Disturbance::Duplicate
+            | Disturbance::Reset
+            | Disturbance::Off
+    ) || matches!(what, Disturbance::StatusOnly | Disturbance::Stall);
     if valueless && value.is_some() {
         return Err(format!("{name} takes no value"));
     }
@@ -253,14 +264,17 @@ mod tests {
     #[test]
     fn faults_are_read_as_the_help_writes_them() {
         let at = |what, from, to| Fault { what, from, to };
-        assert_eq!(fault("lose=300@5s"), at(What::Lose(300), Some(5.0), None));
-        assert_eq!(fault("lose=1%"), at(What::Chance(0.01), None, None));
-        assert_eq!(fault("dropout=2s@10s"), at(What::Dropout(2.0), Some(10.0), None));
-        assert_eq!(fault("rail=3@5s..8s"), at(What::Rail(2), Some(5.0), Some(8.0)));
-        assert_eq!(fault("hum=50:80uV"), at(What::Hum(50.0, 80.0), None, None));
-        assert_eq!(fault("drift=+200ppm"), at(What::Drift(200.0), None, None));
-        assert_eq!(fault("burst=100ms"), at(What::Burst(Duration::from_millis(100)), None, None));
-        assert_eq!(fault("die=3s@500ms"), at(What::Die(Some(Duration::from_secs(3))), Some(0.5), None));
+        assert_eq!(fault("lose=300@5s"), at(Disturbance::Lose(300), Some(5.0), None));
+        assert_eq!(fault("lose=1%"), at(Disturbance::Chance(0.01), None, None));
+        assert_eq!(fault("dropout=2s@10s"), at(Disturbance::Dropout(2.0), Some(10.0), None));
+        assert_eq!(fault("rail=3@5s..8s"), at(Disturbance::Rail(2), Some(5.0), Some(8.0)));
+        assert_eq!(fault("hum=50:80uV"), at(Disturbance::Hum(50.0, 80.0), None, None));
+        assert_eq!(fault("drift=+200ppm"), at(Disturbance::Drift(200.0), None, None));
+        assert_eq!(fault("burst=100ms"), at(Disturbance::Burst(Duration::from_millis(100)), None, None));
+        assert_eq!(
+            fault("die=3s@500ms"),
+            at(Disturbance::Die(Some(Duration::from_secs(3))), Some(0.5), None)
+        );
         for line in HELP.lines().skip(1) {
             let example = line.split_whitespace().next().unwrap().replace("[@..]", "@1s..2s");
             fault(&example.replace(['[', ']'], ""));

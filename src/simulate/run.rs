@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fault::{Fault, What};
+use super::fault::{Disturbance, Fault};
 use super::ledger::Ledger;
 use super::signal::Shape;
 use super::stream::{Stream, Turn};
@@ -103,7 +103,7 @@ struct Bench<'a> {
 }
 
 /// What came of one look at the board.
-struct Sent {
+struct StepOutcome {
     turn: Turn,
     packets: u64,
     /// How long until the next frame.
@@ -116,7 +116,7 @@ impl<'a> Bench<'a> {
         let ledger = Ledger::new(settings.device.name(), settings.choice.seed);
         let (shape, faults) = (settings.shape, settings.faults.clone());
         let stream = Stream::new(board.as_ref(), shape, faults, settings.frames, ledger)?;
-        for (what, event) in [(What::Off, Event::Off), (What::StatusOnly, Event::StatusOnly)] {
+        for (what, event) in [(Disturbance::Off, Event::Off), (Disturbance::StatusOnly, Event::StatusOnly)] {
             if settings.faults.iter().any(|fault| fault.what == what && fault.from.is_none()) {
                 board.handle_event(event, &mut Output::default());
             }
@@ -163,8 +163,8 @@ impl<'a> Bench<'a> {
     }
 
     /// The frames that are due.
-    fn send(&mut self) -> Sent {
-        let mut sent = Sent { turn: Turn::On, packets: 0, next: NAP };
+    fn send(&mut self) -> StepOutcome {
+        let mut sent = StepOutcome { turn: Turn::On, packets: 0, next: NAP };
         // A board that was never asked for does not run.
         if !self.met {
             return sent;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::fault::{Fault, What};
+use super::fault::{Disturbance, Fault};
 use super::ledger::{Channel, Ledger};
 use super::rng::Rng;
 use super::signal::{Shape, Signal};
@@ -63,15 +63,15 @@ impl Stream {
     ) -> Result<Self, String> {
         let Facts { channels, rate, .. } = board.facts();
         for fault in &faults {
-            if let What::Rail(at) | What::Flat(at) | What::Unplug(at) = fault.what
+            if let Disturbance::Rail(at) | Disturbance::Flat(at) | Disturbance::Unplug(at) = fault.what
                 && at >= channels
             {
                 return Err(format!("there is no channel {}; the board has {channels}", at + 1));
             }
-            if fault.what == What::StatusOnly && !board.reports_status() {
+            if fault.what == Disturbance::StatusOnly && !board.reports_status() {
                 return Err("this board says nothing beside its samples; thinkgear does".to_owned());
             }
-            if matches!(fault.what, What::Battery(_)) && !board.reports_battery() {
+            if matches!(fault.what, Disturbance::Battery(_)) && !board.reports_battery() {
                 return Err("this board does not tell its battery's charge; thinkgear does".to_owned());
             }
         }
@@ -126,7 +126,7 @@ impl Stream {
     #[must_use]
     pub fn rate(&self, facts: &Facts) -> f64 {
         let ppm: f64 =
-            self.faults.iter().map(|f| if let What::Drift(ppm) = f.what { ppm } else { 0.0 }).sum();
+            self.faults.iter().map(|f| if let Disturbance::Drift(ppm) = f.what { ppm } else { 0.0 }).sum();
         facts.frame_rate * (1.0 + ppm * 1e-6).max(0.01)
     }
 
@@ -134,7 +134,7 @@ impl Stream {
     #[must_use]
     pub fn burst(&self, facts: &Facts) -> Option<Duration> {
         self.faults.iter().filter(|f| f.acts(self.clock, facts.frame_rate)).find_map(|f| match f.what {
-            What::Burst(time) => Some(time),
+            Disturbance::Burst(time) => Some(time),
             _ => None,
         })
     }
@@ -151,15 +151,15 @@ impl Stream {
         for fault in &self.faults {
             let now = fault.happens(clock, rate);
             match fault.what {
-                What::Battery(charge) if now => {
+                Disturbance::Battery(charge) if now => {
                     self.ledger.battery = Some(charge);
                     board.handle_event(Event::Battery(charge), output);
                 }
-                What::Off if now => board.handle_event(Event::Off, output),
-                What::StatusOnly if now => board.handle_event(Event::StatusOnly, output),
-                What::Reset if now => reset = true,
-                What::Die(back) if now => turn = Turn::Die(back),
-                What::Unplug(channel) => {
+                Disturbance::Off if now => board.handle_event(Event::Off, output),
+                Disturbance::StatusOnly if now => board.handle_event(Event::StatusOnly, output),
+                Disturbance::Reset if now => reset = true,
+                Disturbance::Die(back) if now => turn = Turn::Die(back),
+                Disturbance::Unplug(channel) => {
                     board.handle_event(Event::Contact(channel, !fault.acts(clock, rate)), output);
                 }
                 _ => {}
@@ -209,22 +209,22 @@ impl Stream {
                 let mut account = self.ledger.channels.get_mut(at);
                 for fault in self.faults.iter().filter(|f| f.acts(self.clock - 1, facts.frame_rate)) {
                     match fault.what {
-                        What::Hum(hertz, height) => {
+                        Disturbance::Hum(hertz, height) => {
                             microvolts += height * (std::f64::consts::TAU * hertz * seconds).sin();
                         }
-                        What::Unplug(channel) if channel == at => {
+                        Disturbance::Unplug(channel) if channel == at => {
                             microvolts = self.signal.floating(at);
                             if let Some(account) = &mut account {
                                 account.unplugged += 1;
                             }
                         }
-                        What::Rail(channel) if channel == at => {
+                        Disturbance::Rail(channel) if channel == at => {
                             count = Some(converter.high);
                             if let Some(account) = &mut account {
                                 account.railed += 1;
                             }
                         }
-                        What::Flat(channel) if channel == at => {
+                        Disturbance::Flat(channel) if channel == at => {
                             count = Some(converter.middle);
                             if let Some(account) = &mut account {
                                 account.flat += 1;
@@ -242,14 +242,14 @@ impl Stream {
         let mut lost = self.silent || self.ledger.frames >= self.most;
         for fault in &self.faults {
             lost |= match fault.what {
-                What::Lose(frames) => fault.follows(clock, rate, frames),
-                What::Chance(share) => fault.acts(clock, rate) && self.rng.unit() < share,
-                What::Dropout(seconds) => fault.follows(clock, rate, (seconds * rate).round() as u64),
-                What::Silent | What::Off | What::StatusOnly => {
+                Disturbance::Lose(frames) => fault.follows(clock, rate, frames),
+                Disturbance::Chance(share) => fault.acts(clock, rate) && self.rng.unit() < share,
+                Disturbance::Dropout(seconds) => fault.follows(clock, rate, (seconds * rate).round() as u64),
+                Disturbance::Silent | Disturbance::Off | Disturbance::StatusOnly => {
                     self.silent |= fault.acts(clock, rate);
                     self.silent
                 }
-                What::Stall => {
+                Disturbance::Stall => {
                     if fault.happens(clock, rate) {
                         self.stalled = self.run;
                     }
@@ -274,9 +274,9 @@ impl Stream {
         let mut twice = false;
         for fault in self.faults.iter().filter(|f| f.happens(clock, rate)) {
             match fault.what {
-                What::Truncate => half = true,
-                What::Duplicate => twice = true,
-                What::Garbage(bytes) => {
+                Disturbance::Truncate => half = true,
+                Disturbance::Duplicate => twice = true,
+                Disturbance::Garbage(bytes) => {
                     self.ledger.garbage += 1;
                     self.ledger.garbage_bytes += bytes as u64;
                     // No marks of any board, no line ends, nothing that text is made of.

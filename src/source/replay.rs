@@ -15,7 +15,7 @@ use super::aside::apart;
 use super::kind::{Kind, Probing, Start};
 use super::look::{Finding, Verdict};
 use super::record::{Hole, Piece, Recorded, Recording, SAID};
-use crate::analysis::quality::{Judged, Settings};
+use crate::analysis::quality::{AssessedDecoder, Settings};
 use crate::clock::now;
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
@@ -105,7 +105,9 @@ impl Streams {
             let signal = &self.signal;
             let decoder =
                 self.decoders.entry(key).or_insert_with(|| match protocol.decoder_with(&source.board) {
-                    decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal.clone())),
+                    decoder if protocol.brings_samples() => {
+                        Box::new(AssessedDecoder::new(decoder, signal.clone()))
+                    }
                     decoder => decoder,
                 });
             if piece.stream & SAID != 0 {
@@ -257,13 +259,13 @@ async fn play(
 /// A recording that is read on a thread of its own, some pieces ahead: a disk that does not answer must hold nobody else.
 struct Ahead {
     sources: Vec<Recorded>,
-    pieces: mpsc::Receiver<io::Result<Read>>,
+    pieces: mpsc::Receiver<io::Result<ReplayStep>>,
     cut: bool,
     path: String,
 }
 
 /// What is read.
-enum Read {
+enum ReplayStep {
     Piece(Piece),
     /// There is no more, and whether it ended in the middle of a piece.
     End(bool),
@@ -283,10 +285,10 @@ impl Ahead {
         let (tell, pieces) = mpsc::channel(AHEAD);
         std::thread::Builder::new().name("replay".to_owned()).spawn(move || {
             loop {
-                let read = recording
-                    .piece()
-                    .map(|piece| piece.map_or_else(|| Read::End(recording.is_cut()), Read::Piece));
-                let more = matches!(read, Ok(Read::Piece(_)));
+                let read = recording.piece().map(|piece| {
+                    piece.map_or_else(|| ReplayStep::End(recording.is_cut()), ReplayStep::Piece)
+                });
+                let more = matches!(read, Ok(ReplayStep::Piece(_)));
                 // Nobody listens any more once the source was stopped.
                 if tell.blocking_send(read).is_err() || !more {
                     return;
@@ -300,8 +302,8 @@ impl Ahead {
         let late =
             |_| io::Error::other(format!("no answer within {} s from {}", PATIENCE.as_secs_f64(), self.path));
         match tokio::time::timeout(PATIENCE, self.pieces.recv()).await.map_err(late)?.transpose()? {
-            Some(Read::Piece(piece)) => Ok(Some(piece)),
-            Some(Read::End(cut)) => {
+            Some(ReplayStep::Piece(piece)) => Ok(Some(piece)),
+            Some(ReplayStep::End(cut)) => {
                 self.cut = cut;
                 Ok(None)
             }

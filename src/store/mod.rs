@@ -238,7 +238,7 @@ impl Running {
 
 /// A series that was found, in memory or in the file.
 #[derive(Debug, Default)]
-struct Found {
+struct Hit {
     memory: Option<SeriesId>,
     /// Where its samples of the open block stand in a buffer.
     open: std::ops::Range<usize>,
@@ -254,7 +254,7 @@ impl Select for History {
     fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
         let Selection { matchers, from, to, .. } = *selection;
         let name = name_of(matchers);
-        let mut found: HashMap<Labels, Found> = HashMap::new();
+        let mut found: HashMap<Labels, Hit> = HashMap::new();
         let mut open = Vec::new();
         // What is sealed is read without the lock.
         let (blocks, span) = {
@@ -262,12 +262,12 @@ impl Select for History {
             for (id, labels) in head.series(name).filter(|(_, labels)| Matcher::all(matchers, labels)) {
                 let start = open.len();
                 open.extend(head.open(id));
-                found.insert(labels.clone(), Found { memory: Some(id), open: start..open.len(), row: None });
+                found.insert(labels.clone(), Hit { memory: Some(id), open: start..open.len(), row: None });
             }
             (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.span())
         };
         let readers = self.readers.lock().clone().filter(|_| !covers(span, from, to));
-        let memory = |one: &Found, pieces: &mut Pieces| {
+        let memory = |one: &Hit, pieces: &mut Pieces| {
             pieces.clear();
             add(pieces, open.get(one.open.clone()).unwrap_or_default());
             for chunk in blocks.iter().rev().filter_map(|block| block.chunk(one.memory?)) {

@@ -11,10 +11,10 @@ use crate::history::Changes;
 use crate::promql::{Each, Error, Labels, Sample, Select, Selection};
 
 /// Reads the text of a scrape.
-pub(super) type Read<'r> = dyn FnMut(&str) + 'r;
+pub(super) type ReadScrape<'r> = dyn FnMut(&str) + 'r;
 
 /// Hands over the text of a scrape, whole, as Prometheus would get it.
-pub type Scrape = dyn FnMut(&mut Read<'_>) + Send;
+pub type Scrape = dyn FnMut(&mut ReadScrape<'_>) + Send;
 
 /// How late a scrape may be and still count as on time, ms. A regular time costs no bits; Prometheus allows 2 ms.
 const LATE: i64 = 10;
@@ -171,7 +171,7 @@ pub(super) fn run(
 pub(super) fn take(
     history: &History,
     time: i64,
-    scrape: &mut dyn FnMut(&mut Read<'_>),
+    scrape: &mut dyn FnMut(&mut ReadScrape<'_>),
     observe: &mut dyn FnMut(&Tick<'_>),
 ) {
     let began = now().steady;

@@ -29,12 +29,12 @@ const SLOW: Duration = Duration::from_secs(5);
 /// Scrapes on their way to the file.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WriteQueue>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WriteQueue {
     scrapes: VecDeque<Changes>,
     bytes: usize,
     /// Blocks of which no scrape waits.
@@ -56,7 +56,7 @@ pub(super) enum Wait {
     Stopped,
 }
 
-impl Waiting {
+impl WriteQueue {
     /// Lets the scrapes go whose samples are in blocks.
     fn drop_scrapes(&mut self) {
         self.bytes = 0;
@@ -128,7 +128,7 @@ impl Queue {
         self.until(then, |waiting| waiting.ended)
     }
 
-    fn until(&self, then: u64, done: impl Fn(&Waiting) -> bool) -> bool {
+    fn until(&self, then: u64, done: impl Fn(&WriteQueue) -> bool) -> bool {
         let mut waiting = self.waiting.lock();
         loop {
             let left = then.saturating_sub(now().steady);

@@ -6,7 +6,7 @@ use super::answers::{Answers, Past, course};
 use super::latest::Latest;
 use super::words::{amount, count, list};
 use super::{Alert, Card, Fact, Figures, Incident, Numbers, Part, Plot, Sentence, Snapshot, Status, Verdict};
-use crate::alert::health::{Judged as Component, Reason, Verdict as Health};
+use crate::alert::health::{ComponentHealth as Component, Reason, Verdict as Health};
 use crate::catalog::alert::CHAPTERS;
 use crate::catalog::card::{
     self, Ask, Beside, Bound, CARDS, FLOW, Figure, GROUP, Mark, Parts, REQUESTS, SERVICE, STATES, SYSTEM,
@@ -22,7 +22,7 @@ const RECORDING: &[&str] = &["device", "stream", "program"];
 
 /// What a snapshot is made of.
 #[derive(Debug)]
-pub struct Given<'a> {
+pub struct SnapshotInput<'a> {
     /// The series as they are now.
     pub latest: &'a Latest,
     /// What the history answered.
@@ -43,7 +43,7 @@ pub struct Given<'a> {
 
 /// What is shown.
 #[must_use]
-pub fn build(given: Given<'_>) -> Snapshot {
+pub fn build(given: SnapshotInput<'_>) -> Snapshot {
     let answers = Answers::of(given.latest, given.past);
     let limits = given.limits;
     let mut cards = Vec::new();

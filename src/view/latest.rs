@@ -14,9 +14,9 @@ pub struct Latest {
 
 /// The names of the series that questions ask for, so that nothing else of a scrape is read.
 #[derive(Debug)]
-pub struct Wanted(HashSet<Box<str>>);
+pub struct SeriesNames(HashSet<Box<str>>);
 
-impl Wanted {
+impl SeriesNames {
     /// Those of these expressions.
     #[must_use]
     pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
@@ -28,7 +28,7 @@ impl Wanted {
 impl Latest {
     /// Reads the text of a scrape that was taken at this time, in milliseconds.
     #[must_use]
-    pub fn read(at: i64, text: &str, wanted: &Wanted) -> Self {
+    pub fn read(at: i64, text: &str, wanted: &SeriesNames) -> Self {
         let mut series: HashMap<Box<str>, Vec<(Labels, f64)>> = HashMap::new();
         let target = Target::default();
         for line in text.lines() {

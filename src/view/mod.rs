@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::alert::health::Status;
 pub use answers::Past;
-pub use build::{Given, build, draw_parts};
-pub use latest::{Latest, Wanted};
+pub use build::{SnapshotInput, build, draw_parts};
+pub use latest::{Latest, SeriesNames};
 
 /// Everything that is shown, at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

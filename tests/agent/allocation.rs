@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::analysis::quality::{AssessedDecoder, Settings};
 use neural_exporter::catalog::PAGES;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
 use neural_exporter::decode::program::cerebus::Group;
@@ -186,7 +186,7 @@ fn frames_of_boards() {
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
         feed.send_at(NOW, Body::Link(Link::Up));
         // Judged as well, over several seconds of signal each time.
-        let mut decoder = Judged::new(board.decoder(), Settings::default());
+        let mut decoder = AssessedDecoder::new(board.decoder(), Settings::default());
         let stream = boards::frames(board, 0..1024);
         let mut at = NOW.steady;
         let mut pass = || {
@@ -211,7 +211,7 @@ fn datagrams_of_programs() {
         let hub = Arc::new(Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
         feed.send_at(NOW, Body::Link(Link::Up));
-        let mut decoder = Judged::new(decoder, Settings::default());
+        let mut decoder = AssessedDecoder::new(decoder, Settings::default());
         // Their times go on, so that nothing begins again.
         let parts: Vec<Vec<u8>> =
             (0..8).map(|part| datagrams::rows(protocol, part * 400..(part + 1) * 400)).collect();

@@ -237,7 +237,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             trace,
         })],
         Topic::Error => vec![Body::Error(PipelineError { pipeline, kind: "lost" })],
-        Topic::Score => [Judged::Data, Judged::Model("m")]
+        Topic::Score => [ScoreSubject::Data, ScoreSubject::Model("m")]
             .map(|of| Body::Score(Score { pipeline, of, ratio: 0.9 }))
             .to_vec(),
         Topic::Session => {

@@ -5,7 +5,9 @@ use neural_exporter::alert::incident;
 use neural_exporter::catalog::card::{Ask, questions};
 use neural_exporter::catalog::limit::Limits;
 use neural_exporter::view::screen::once;
-use neural_exporter::view::{Alert, Given, Incident, Latest, Past, Snapshot, Wanted, build, html};
+use neural_exporter::view::{
+    Alert, Incident, Latest, Past, SeriesNames, Snapshot, SnapshotInput, build, html,
+};
 
 use super::at;
 use super::golden::same;
@@ -14,7 +16,7 @@ const NOW: i64 = 1_700_000_000_000;
 
 fn laboratory() -> Snapshot {
     let scrape = std::fs::read_to_string(at("tests/fixtures/page/lab.prom")).unwrap();
-    let latest = Latest::read(NOW, &scrape, &Wanted::of(questions().map(Ask::text)));
+    let latest = Latest::read(NOW, &scrape, &SeriesNames::of(questions().map(Ask::text)));
     let (past, limits) = (Past::absent("The history is `off`."), Limits::default());
     let alert = |name: &str, firing| Alert {
         name: name.into(),
@@ -33,7 +35,7 @@ fn laboratory() -> Snapshot {
         acknowledged: false,
         silenced: Some(0),
     };
-    build(Given {
+    build(SnapshotInput {
         latest: &latest,
         past: &past,
         limits: &limits,

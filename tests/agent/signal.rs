@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::analysis::quality::{AssessedDecoder, Settings};
 use neural_exporter::decode::{Decoder, Protocol};
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
@@ -28,7 +28,7 @@ impl Board {
         let hub = Arc::new(Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("eeg"), "eeg");
         feed.send_at(NOW, Body::Link(Link::Up));
-        let decoder = Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default()));
+        let decoder = Box::new(AssessedDecoder::new(Protocol::Cyton.decoder(), Settings::default()));
         Self { hub, feed, decoder, at: NOW.steady, set: 0, number: 0 }
     }
 

@@ -102,6 +102,33 @@ fn names_are_words_of_the_field() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Words that say nothing of what a type is: the next file has one of the same name for something else. A type is called by a noun, in
+/// more than one file only where its module says the rest (`fieldtrip::Settings`).
+const NO_NOUNS: &[&str] = &[
+    "Asked", "Began", "Counted", "Ended", "Found", "Given", "Gone", "Held", "Judged", "Kept", "Known",
+    "Made", "One", "Open", "Posted", "Read", "Refused", "Said", "Seen", "Sent", "Taken", "Told", "Waiting",
+    "Wanted", "What", "Wrong",
+];
+
+#[test]
+fn types_are_called_by_nouns() {
+    let mut types = 0;
+    let mut wrong = Vec::new();
+    for (file, line, code) in code() {
+        let mut words = code.split_whitespace().skip_while(|word| word.starts_with("pub"));
+        let (Some("struct" | "enum" | "trait" | "type"), Some(name)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        types += 1;
+        if NO_NOUNS.contains(&name) {
+            wrong.push(format!("{file}:{line}: {name} is no noun: what is it?"));
+        }
+    }
+    assert!(types > 1_500, "{types}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// What gives something a name.
 const KEYWORDS: &[&str] =
     &["fn ", "struct ", "enum ", "trait ", "type ", "mod ", "let ", "let mut ", "pub ", "pub(super) "];

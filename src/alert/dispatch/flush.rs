@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::log::{Parts, news};
 use super::posted::order;
-use super::{Around, Content, Dispatcher, Job, Key, Message, Posted, Step};
+use super::{Around, Content, Dispatcher, Job, Key, Message, PostedAlert, Step};
 use crate::promql::Labels;
 
 impl Dispatcher {
@@ -18,8 +18,8 @@ impl Dispatcher {
         group.next = now.saturating_add(node.interval);
         group.flushed = Some(now);
         let group_key = group.key.clone();
-        let members: Vec<Arc<Posted>> = group.members.values().cloned().collect();
-        let mut unmuted: Vec<Arc<Posted>> = if mute { Vec::new() } else { members };
+        let members: Vec<Arc<PostedAlert>> = group.members.values().cloned().collect();
+        let mut unmuted: Vec<Arc<PostedAlert>> = if mute { Vec::new() } else { members };
         let alerts = &self.alerts;
         let fires = |labels: &Labels| alerts.get(labels).is_some_and(|(alert, _)| !alert.is_over(now));
         let plan = &mut self.plan;
@@ -37,7 +37,7 @@ impl Dispatcher {
                 self.drop_job(key, id);
                 continue;
             };
-            let sent: Vec<Arc<Posted>> = unmuted
+            let sent: Vec<Arc<PostedAlert>> = unmuted
                 .iter()
                 .filter(|alert| integration.send_resolved || !alert.is_over(now))
                 .cloned()
@@ -108,7 +108,7 @@ impl Dispatcher {
         let Some(flushed) = group.flushed.filter(|_| group.jobs.is_empty() && group.owed.is_empty()) else {
             return;
         };
-        let over = |alert: &&Arc<Posted>| alert.is_over(flushed) && alert.updated_at <= flushed;
+        let over = |alert: &&Arc<PostedAlert>| alert.is_over(flushed) && alert.updated_at <= flushed;
         let gone: Vec<Labels> =
             group.members.values().filter(over).map(|alert| alert.labels.clone()).collect();
         if !gone.is_empty() {

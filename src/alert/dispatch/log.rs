@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::posted::Posted;
+use super::posted::PostedAlert;
 
 /// Why a receiver is notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,9 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn of(alerts: &[Arc<Posted>], now: i64) -> Self {
+    pub(super) fn of(alerts: &[Arc<PostedAlert>], now: i64) -> Self {
         let (resolved, firing): (Vec<_>, Vec<_>) = alerts.iter().partition(|alert| alert.is_over(now));
-        let prints = |of: Vec<&Arc<Posted>>| of.into_iter().map(|alert| alert.fingerprint()).collect();
+        let prints = |of: Vec<&Arc<PostedAlert>>| of.into_iter().map(|alert| alert.fingerprint()).collect();
         Self { firing: prints(firing), resolved: prints(resolved) }
     }
 }

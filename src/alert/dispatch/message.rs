@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use super::log::Reason;
-use super::posted::Posted;
+use super::posted::PostedAlert;
 use crate::promql::{Labels, moment_ms};
 
 /// Whether something fires.
@@ -51,7 +51,7 @@ pub struct Message {
     /// What its alerts have in common by definition.
     pub group_labels: Labels,
     /// The alerts; none is over unless its time had come when this was put together.
-    pub alerts: Vec<(Status, Arc<Posted>)>,
+    pub alerts: Vec<(Status, Arc<PostedAlert>)>,
     /// Why it is sent.
     pub reason: Reason,
     /// When it was put together, ms.
@@ -65,11 +65,12 @@ impl Message {
         receiver: &Arc<str>,
         group_key: &Arc<str>,
         group_labels: &Labels,
-        alerts: Vec<Arc<Posted>>,
+        alerts: Vec<Arc<PostedAlert>>,
         reason: Reason,
         at: i64,
     ) -> Self {
-        let status = |alert: &Arc<Posted>| if alert.is_over(at) { Status::Resolved } else { Status::Firing };
+        let status =
+            |alert: &Arc<PostedAlert>| if alert.is_over(at) { Status::Resolved } else { Status::Firing };
         Self {
             receiver: receiver.clone(),
             group_key: group_key.clone(),
@@ -89,7 +90,7 @@ impl Message {
     }
 
     /// The alerts of a status.
-    pub fn with_status(&self, wanted: Status) -> impl Iterator<Item = &Posted> {
+    pub fn with_status(&self, wanted: Status) -> impl Iterator<Item = &PostedAlert> {
         self.alerts.iter().filter(move |(status, _)| *status == wanted).map(|(_, alert)| &**alert)
     }
 
@@ -105,7 +106,7 @@ impl Message {
         self.common(|alert| &alert.annotations)
     }
 
-    fn common(&self, of: impl Fn(&Posted) -> &Labels) -> Labels {
+    fn common(&self, of: impl Fn(&PostedAlert) -> &Labels) -> Labels {
         let mut all = self.alerts.iter().map(|(_, alert)| of(alert));
         let Some(first) = all.next() else { return Labels::empty() };
         let rest: Vec<&Labels> = all.collect();
@@ -120,7 +121,7 @@ impl Message {
         let body = Body {
             receiver: &self.receiver,
             status: self.status(),
-            alerts: self.alerts.iter().map(|(status, alert)| One::new(*status, alert)).collect(),
+            alerts: self.alerts.iter().map(|(status, alert)| MessageAlert::new(*status, alert)).collect(),
             notification_reason: self.reason.as_str(),
             group_labels: Pairs(&self.group_labels),
             common_labels: Pairs(&self.common_labels()),
@@ -142,7 +143,7 @@ impl Message {
 struct Body<'a> {
     receiver: &'a str,
     status: Status,
-    alerts: Vec<One<'a>>,
+    alerts: Vec<MessageAlert<'a>>,
     // Since Alertmanager 0.33, which spells it so.
     #[serde(rename = "notification_reason")]
     notification_reason: &'static str,
@@ -158,7 +159,7 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct One<'a> {
+struct MessageAlert<'a> {
     status: Status,
     labels: Pairs<'a>,
     annotations: Pairs<'a>,
@@ -169,8 +170,8 @@ struct One<'a> {
     fingerprint: String,
 }
 
-impl<'a> One<'a> {
-    fn new(status: Status, alert: &'a Posted) -> Self {
+impl<'a> MessageAlert<'a> {
+    fn new(status: Status, alert: &'a PostedAlert) -> Self {
         Self {
             status,
             labels: Pairs(&alert.labels),

@@ -28,7 +28,7 @@ use crate::promql::Labels;
 pub use self::log::Reason;
 pub use self::message::{Message, Sheet, Status};
 pub use self::plan::{Integration, Plan, Zones};
-pub use self::posted::Posted;
+pub use self::posted::PostedAlert;
 pub use self::saved::Saved;
 
 /// Alerts that are known at once.
@@ -85,7 +85,7 @@ pub struct Ticket {
 
 /// How it stands with what goes to one place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct DestinationStatus {
     /// Notifications that wait or are on their way.
     pub notifications: usize,
     /// Since when the oldest waits, ms.
@@ -125,7 +125,7 @@ struct Job {
 #[derive(Clone, Debug)]
 struct Group {
     key: Arc<str>,
-    members: BTreeMap<Labels, Arc<Posted>>,
+    members: BTreeMap<Labels, Arc<PostedAlert>>,
     /// When it is looked at next, ms.
     next: i64,
     /// When it was looked at last, ms.
@@ -144,7 +144,7 @@ pub struct Dispatcher {
     log: BTreeMap<(Arc<str>, Arc<str>), Entry>,
     endpoints: BTreeMap<usize, Endpoint>,
     /// Every alert that some group has, with the number of groups.
-    alerts: BTreeMap<Labels, (Arc<Posted>, usize)>,
+    alerts: BTreeMap<Labels, (Arc<PostedAlert>, usize)>,
     bytes: usize,
     numbers: u64,
     /// Alerts that had no room.
@@ -171,13 +171,13 @@ impl Dispatcher {
     }
 
     /// Takes alerts that fire or are over.
-    pub fn post(&mut self, now: i64, alerts: impl IntoIterator<Item = Posted>) {
+    pub fn post(&mut self, now: i64, alerts: impl IntoIterator<Item = PostedAlert>) {
         for alert in alerts {
             self.take(now, alert);
         }
     }
 
-    fn take(&mut self, now: i64, alert: Posted) {
+    fn take(&mut self, now: i64, alert: PostedAlert) {
         let known = self.alerts.get(&alert.labels).map(|(known, _)| known.clone());
         let room = self.alerts.len() < MOST_ALERTS && self.bytes + alert.weight() <= MOST_BYTES;
         if known.is_none() && !room {
@@ -201,7 +201,7 @@ impl Dispatcher {
         }
     }
 
-    fn insert(&mut self, now: i64, route: usize, alert: &Arc<Posted>) {
+    fn insert(&mut self, now: i64, route: usize, alert: &Arc<PostedAlert>) {
         let node = &self.plan.nodes[route];
         let labels = node.group_labels(&alert.labels);
         let key = node.group_key(&labels);
@@ -368,9 +368,9 @@ impl Dispatcher {
 
     /// How it stands with what goes to a place.
     #[must_use]
-    pub fn waiting(&self, endpoint: usize) -> Waiting {
+    pub fn waiting(&self, endpoint: usize) -> DestinationStatus {
         let jobs = self.groups.values().flat_map(|group| group.jobs.values());
-        let mut waiting = Waiting::default();
+        let mut waiting = DestinationStatus::default();
         for job in jobs.filter(|job| job.endpoint == endpoint) {
             waiting.notifications += 1;
             waiting.since = Some(waiting.since.map_or(job.since, |since| since.min(job.since)));

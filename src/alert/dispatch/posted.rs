@@ -8,7 +8,7 @@ use crate::promql::Labels;
 
 /// An alert as it was posted. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posted {
+pub struct PostedAlert {
     /// What identifies it.
     pub labels: Labels,
     /// What people are told about it.
@@ -23,7 +23,7 @@ pub struct Posted {
     pub updated_at: i64,
 }
 
-impl Posted {
+impl PostedAlert {
     /// Whether it is over.
     #[must_use]
     pub fn is_over(&self, now: i64) -> bool {
@@ -79,7 +79,7 @@ pub(super) fn fingerprint(labels: &Labels) -> u64 {
 }
 
 /// The order of alerts in a notification. Fact: `AlertSlice.Less` of Alertmanager, and `LabelSet.Before`.
-pub(super) fn order(a: &Posted, b: &Posted) -> Ordering {
+pub(super) fn order(a: &PostedAlert, b: &PostedAlert) -> Ordering {
     for name in ["job", "instance"] {
         let (a, b) = (a.labels.get(name), b.labels.get(name));
         // A label that is not there comes last.
@@ -101,9 +101,9 @@ mod tests {
     use super::*;
     use crate::promql::read_labels;
 
-    fn posted(starts_at: i64, ends_at: i64, updated_at: i64) -> Posted {
+    fn posted(starts_at: i64, ends_at: i64, updated_at: i64) -> PostedAlert {
         let labels = read_labels(r#"{alertname="A"}"#).unwrap();
-        Posted { labels, annotations: Labels::empty(), starts_at, ends_at, link: "".into(), updated_at }
+        PostedAlert { labels, annotations: Labels::empty(), starts_at, ends_at, link: "".into(), updated_at }
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_alert_that_goes_on_keeps_its_beginning() {
-        let merged = |new: Posted, old: &Posted| {
+        let merged = |new: PostedAlert, old: &PostedAlert| {
             let merged = new.after(old);
             (merged.starts_at, merged.ends_at)
         };

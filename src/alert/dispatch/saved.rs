@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::log::{Entry, Parts};
-use super::posted::Posted;
+use super::posted::PostedAlert;
 use super::{Dispatcher, Plan};
 use crate::promql::Labels;
 
@@ -63,7 +63,7 @@ impl Dispatcher {
     #[must_use]
     pub fn save(&self, now: i64) -> Saved {
         let pairs = |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-        let alert = |alert: &Arc<Posted>| SavedAlert {
+        let alert = |alert: &Arc<PostedAlert>| SavedAlert {
             labels: pairs(&alert.labels),
             annotations: pairs(&alert.annotations),
             starts_at: alert.starts_at,
@@ -108,7 +108,7 @@ impl Dispatcher {
             let ends_at = if fired { alert.ends_at.max(now.saturating_add(valid)) } else { alert.ends_at };
             dispatcher.take(
                 now,
-                Posted {
+                PostedAlert {
                     labels: Labels::from_pairs(alert.labels),
                     annotations: Labels::from_pairs(alert.annotations),
                     starts_at: alert.starts_at,

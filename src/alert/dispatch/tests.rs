@@ -82,8 +82,8 @@ impl Lab {
         }
     }
 
-    fn alert(&self, labels: &str, starts_at: i64, ends_at: i64) -> Posted {
-        Posted {
+    fn alert(&self, labels: &str, starts_at: i64, ends_at: i64) -> PostedAlert {
+        PostedAlert {
             labels: read_labels(labels).unwrap(),
             annotations: Labels::from_pairs([("summary", "s")]),
             starts_at,
@@ -252,7 +252,7 @@ fn who_does_not_answer_is_tried_ever_more_rarely_and_gets_everything_at_once() {
     lab.now += 60_000;
     lab.send();
     assert_eq!(lab.sent.len(), 50);
-    assert_eq!(lab.dispatcher.waiting(0), Waiting::default());
+    assert_eq!(lab.dispatcher.waiting(0), DestinationStatus::default());
 }
 
 #[test]
@@ -454,7 +454,7 @@ fn the_body_of_a_webhook_is_that_of_alertmanager() {
 #[test]
 fn alerts_are_in_alertmanagers_order() {
     let lab = Lab::new();
-    let mut alerts: Vec<Posted> = [
+    let mut alerts: Vec<PostedAlert> = [
         r#"{alertname="A",job="b"}"#,
         r#"{alertname="A"}"#,
         r#"{alertname="A",job="a",x="1"}"#,

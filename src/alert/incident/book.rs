@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Entry, Incident, Notice, Origin, Status, What, concerns};
+use super::{Entry, EntryKind, Incident, Notice, Origin, Status, concerns};
 use crate::catalog::alert::Priority;
 use crate::event::Jump;
 use crate::promql::Labels;
@@ -126,7 +126,7 @@ impl Book {
                 let newer = newer.clone();
                 self.changed.insert(newer.id.clone(), newer.clone());
                 let why = format!("it could not be read for a while and continues as {}", newer.id);
-                incident.add(Entry::new(now, What::Resolved, "agent", &why));
+                incident.add(Entry::new(now, EntryKind::Resolved, "agent", &why));
                 (incident.status, incident.resolved) = (Status::Resolved, Some(now));
                 self.changed.insert(incident.id.clone(), incident);
             }
@@ -173,7 +173,7 @@ impl Book {
             .map(|(labels, _)| labels.clone())
             .collect();
         for labels in over {
-            self.close(&labels, now, now, Entry::new(now, What::Resolved, "agent", "the alert is over"));
+            self.close(&labels, now, now, Entry::new(now, EntryKind::Resolved, "agent", "the alert is over"));
         }
     }
 
@@ -192,7 +192,7 @@ impl Book {
                 self.touch(&labels);
             } else {
                 let why = "the agent does not evaluate its rule any more";
-                self.close(&labels, now, now, Entry::new(now, What::Resolved, "agent", why));
+                self.close(&labels, now, now, Entry::new(now, EntryKind::Resolved, "agent", why));
             }
         }
     }
@@ -209,7 +209,7 @@ impl Book {
             };
             let joined = !std::mem::replace(known, true);
             if joined {
-                incident.add(Entry::new(now, What::Joined, by, ""));
+                incident.add(Entry::new(now, EntryKind::Joined, by, ""));
             }
             let goes_on = !std::mem::replace(&mut incident.current, true);
             let continued = goes_on.then(|| News::Continued(Box::new(incident.clone())));
@@ -246,7 +246,7 @@ impl Book {
     pub fn over(&mut self, labels: &Labels, at: i64, now: i64) {
         let decides = |incident: &Incident| !incident.agent && at >= incident.started;
         if self.open.get(labels).is_some_and(decides) {
-            let entry = Entry::new(now, What::Resolved, "alertmanager", "the alert is over");
+            let entry = Entry::new(now, EntryKind::Resolved, "alertmanager", "the alert is over");
             self.close(labels, at.min(now), now, entry);
         }
     }
@@ -258,7 +258,7 @@ impl Book {
     pub fn acknowledge(&mut self, id: &str, by: &str, why: &str, now: i64) -> Result<Incident, Refusal> {
         let labels = self.find(id)?;
         let Some(incident) = self.open.get_mut(&labels) else { return Err(Refusal::Unknown) };
-        incident.add(Entry::new(now, What::Acknowledged, by, why));
+        incident.add(Entry::new(now, EntryKind::Acknowledged, by, why));
         incident.status = Status::Acknowledged;
         if incident.acknowledged.is_none() {
             incident.acknowledged = Some(now);
@@ -279,7 +279,7 @@ impl Book {
         if let Some(incident) = self.open.get_mut(&labels) {
             incident.by_hand = true;
         }
-        self.close(&labels, now, now, Entry::new(now, What::Resolved, by, why)).ok_or(Refusal::Unknown)
+        self.close(&labels, now, now, Entry::new(now, EntryKind::Resolved, by, why)).ok_or(Refusal::Unknown)
     }
 
     /// Something was done about an incident that is open or was over a moment ago: by this hook and how far it is, or by nobody.
@@ -288,7 +288,7 @@ impl Book {
         let known = open.or_else(|| self.acted_on.iter_mut().find(|incident| incident.id == of.id));
         let Some(incident) = known else { return };
         let by = hook.map_or_else(|| "agent".to_owned(), |(name, _)| format!("hook {name}"));
-        incident.add(Entry::new(now, What::Action, &by, outcome));
+        incident.add(Entry::new(now, EntryKind::Action, &by, outcome));
         if let Some((name, step)) = hook {
             incident.step(name, step, now);
         }
@@ -305,7 +305,7 @@ impl Book {
         if incident.status == Status::Open {
             incident.status = Status::Escalated;
         }
-        incident.add(Entry::new(now, What::Escalated, "agent", why));
+        incident.add(Entry::new(now, EntryKind::Escalated, "agent", why));
         let news = News::Escalated(Box::new(incident.clone()), reason);
         self.announce(news);
         self.touch(labels);

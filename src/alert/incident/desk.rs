@@ -5,7 +5,7 @@ use crate::catalog::alert::Priority;
 
 /// Which incidents are asked for. What is empty restricts nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct IncidentFilter {
     /// In one of these states.
     pub states: Vec<Status>,
     /// Of alerts with one of these names.
@@ -20,7 +20,7 @@ pub struct Wanted {
     pub to: Option<i64>,
 }
 
-impl Wanted {
+impl IncidentFilter {
     /// Whether an incident is asked for.
     #[must_use]
     pub fn takes(&self, incident: &Incident) -> bool {
@@ -70,7 +70,7 @@ pub enum Untaken {
 /// Who holds the incidents. It may wait for a disk.
 pub trait Desk: Send + Sync {
     /// Shows the incidents that are asked for, the newest first, until `each` says that it has enough. Returns what is missing and why.
-    fn list(&self, wanted: &Wanted, each: &mut dyn FnMut(Incident) -> bool) -> Option<String>;
+    fn list(&self, wanted: &IncidentFilter, each: &mut dyn FnMut(Incident) -> bool) -> Option<String>;
 
     /// The incident whose number is this or begins so.
     ///

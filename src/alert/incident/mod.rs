@@ -18,7 +18,7 @@ use crate::event::Jump;
 use crate::promql::{Labels, Worse, moment_ms, read_moment};
 
 pub use book::{Book, Limits, News, Refusal};
-pub use desk::{Changed, Desk, Transition, Untaken, Wanted};
+pub use desk::{Changed, Desk, IncidentFilter, Transition, Untaken};
 pub use statistics::{Statistics, Times};
 
 /// What happened in an incident at most; beyond, the middle goes.
@@ -122,7 +122,7 @@ pub struct Values {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum EntryKind {
     /// The alert fired.
     Opened,
     /// Another one who evaluates it says so as well.
@@ -137,7 +137,7 @@ pub enum What {
     Resolved,
 }
 
-impl What {
+impl EntryKind {
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -159,7 +159,7 @@ pub struct Entry {
     #[serde(with = "time")]
     pub at: i64,
     /// What.
-    pub what: What,
+    pub what: EntryKind,
     /// Who did it.
     pub by: String,
     /// Why, or with which outcome.
@@ -170,7 +170,7 @@ pub struct Entry {
 impl Entry {
     /// An entry whose texts have their bounds.
     #[must_use]
-    pub fn new(at: i64, what: What, by: &str, why: &str) -> Self {
+    pub fn new(at: i64, what: EntryKind, by: &str, why: &str) -> Self {
         Self { at, what, by: cut(by, WHO), why: cut(why, WHY) }
     }
 }
@@ -284,7 +284,7 @@ impl Incident {
         };
         let by = if incident.agent { "agent" } else { "alertmanager" };
         let summary = incident.annotations.get("summary").to_owned();
-        incident.add(Entry::new(now, What::Opened, by, &summary));
+        incident.add(Entry::new(now, EntryKind::Opened, by, &summary));
         incident.see(notice.value, notice.worse);
         incident
     }
@@ -359,7 +359,7 @@ impl Incident {
         for value in [newer.worst, newer.end] {
             self.see(value, None);
         }
-        entries.into_iter().filter(|entry| entry.what != What::Opened).for_each(|entry| self.add(entry));
+        entries.into_iter().filter(|entry| entry.what != EntryKind::Opened).for_each(|entry| self.add(entry));
     }
 
     /// Moves its times: the clock was set by so many milliseconds.

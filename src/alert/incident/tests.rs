@@ -61,8 +61,8 @@ fn an_alert_is_one_incident_from_its_start_to_its_end() {
     assert_eq!((incident.status, incident.resolved), (Status::Resolved, Some(START + 10 * SECOND)));
     let worst = Values { start: Some(5.0), worst: Some(9.0), end: Some(7.0) };
     assert_eq!((incident.values, incident.by_hand), (worst, false));
-    let what: Vec<What> = incident.history.iter().map(|entry| entry.what).collect();
-    assert_eq!(what, [What::Opened, What::Resolved]);
+    let what: Vec<EntryKind> = incident.history.iter().map(|entry| entry.what).collect();
+    assert_eq!(what, [EntryKind::Opened, EntryKind::Resolved]);
     // The next episode is another one, with another number.
     book.survey(&[own("a", START + 20 * SECOND)], START + 20 * SECOND);
     let numbers: BTreeSet<&str> = book.visible().map(|incident| &*incident.id).collect();
@@ -90,7 +90,7 @@ fn what_a_prometheus_tells_as_well_is_the_same_incident() {
     book.fires(&foreign("a", START + 7 * SECOND), START + 30 * SECOND);
     let incident = only(&book);
     assert!(incident.agent && incident.alertmanager);
-    assert_eq!(incident.history.last().map(|entry| entry.what), Some(What::Joined));
+    assert_eq!(incident.history.last().map(|entry| entry.what), Some(EntryKind::Joined));
     // Alertmanager's word that it is over does not decide, the agent's does.
     book.over(&incident.labels, START + 40 * SECOND, START + 40 * SECOND);
     assert_eq!(only(&book).status, Status::Open);
@@ -134,7 +134,7 @@ fn who_acknowledges_is_named_and_in_time() {
     let taken = book.acknowledge(ids[0].get(..8).unwrap(), "ada", "I look", START + 60 * SECOND).unwrap();
     assert_eq!((taken.status, taken.acknowledged), (Status::Acknowledged, Some(START + 60 * SECOND)));
     let last = taken.history.last().unwrap();
-    assert_eq!((last.what, &*last.by, &*last.why), (What::Acknowledged, "ada", "I look"));
+    assert_eq!((last.what, &*last.by, &*last.why), (EntryKind::Acknowledged, "ada", "I look"));
     book.tick(START + 899 * SECOND);
     assert!(book.open().all(|incident| incident.escalated.is_none()));
     book.tick(START + 900 * SECOND);
@@ -256,7 +256,7 @@ fn nothing_grows_without_end() {
     }
     let incident = only(&book);
     assert_eq!((incident.history.len(), incident.omitted), (ENTRIES, 951));
-    assert_eq!(incident.history[0].what, What::Opened);
+    assert_eq!(incident.history[0].what, EntryKind::Opened);
     let last = incident.history.last().unwrap();
     assert_eq!((last.by.len(), last.why.len()), (WHO, WHY));
     let annotations = (0..100).map(|i| (format!("a{i}"), "z".repeat(5_000)));

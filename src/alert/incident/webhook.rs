@@ -26,7 +26,7 @@ pub struct Message {
 }
 
 #[derive(Deserialize)]
-struct Posted {
+struct WebhookMessage {
     #[serde(default)]
     version: String,
     alerts: Vec<Alert>,
@@ -50,7 +50,7 @@ struct Alert {
 /// # Errors
 /// It is not one of Alertmanager's, in words for its log.
 pub fn read(body: &[u8], now: i64) -> Result<Message, String> {
-    let posted: Posted = serde_json::from_slice(body)
+    let posted: WebhookMessage = serde_json::from_slice(body)
         .map_err(|why| format!("not a message of Alertmanager's webhook: {why}"))?;
     if posted.version != "4" {
         return Err(format!(

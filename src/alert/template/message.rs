@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::execute;
 use super::parse::Node;
 use super::{Data, Value};
-use crate::alert::dispatch::{Message, Posted, Status};
+use crate::alert::dispatch::{Message, PostedAlert, Status};
 use crate::promql::{Element, Labels};
 
 pub(super) fn run(nodes: &[Node], message: &Message, url: &str) -> Result<String, String> {
@@ -24,7 +24,7 @@ pub(super) fn run(nodes: &[Node], message: &Message, url: &str) -> Result<String
 
 fn dot(message: &Message, url: &str) -> Value {
     let text = |text: &str| Value::Text(text.to_owned());
-    let alert = |(status, alert): &(Status, std::sync::Arc<Posted>)| {
+    let alert = |(status, alert): &(Status, std::sync::Arc<PostedAlert>)| {
         fields([
             ("Status", text(status.as_str())),
             ("Labels", Value::Labels(alert.labels.clone())),

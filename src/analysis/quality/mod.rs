@@ -358,12 +358,12 @@ fn named(channel: u16, last: u16, settings: &Settings) -> String {
 }
 
 /// A decoder, and the judge of its samples.
-pub struct Judged {
+pub struct AssessedDecoder {
     decoder: Box<dyn Decoder>,
     judge: Judge,
 }
 
-impl Judged {
+impl AssessedDecoder {
     /// Judges the samples of `decoder`.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>, settings: Settings) -> Self {
@@ -371,13 +371,13 @@ impl Judged {
     }
 }
 
-impl std::fmt::Debug for Judged {
+impl std::fmt::Debug for AssessedDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Judged").field("judge", &self.judge).finish_non_exhaustive()
     }
 }
 
-impl Decoder for Judged {
+impl Decoder for AssessedDecoder {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         self.judge.decode(self.decoder.as_mut(), bytes, out);
     }

@@ -2,7 +2,7 @@
 
 use super::Ask::{Now, Past};
 use super::Bound::{Over, Under};
-use super::{Bound, Card, Fact, Judged, Line, Parts};
+use super::{Bound, Card, Fact, Line, Parts, Threshold};
 use crate::catalog::Unit;
 use crate::catalog::limit::{self, Limit};
 
@@ -28,7 +28,7 @@ const DEVICE: Card = Card {
         Fact::plain("rate", "Rate", Unit::Hertz, Now("neural_device_rate_hertz"))
             .beside("of", "of", Now("neural_device_nominal_rate_hertz"))
             .judged(
-                Judged::limit(
+                Threshold::limit(
                     is(&limit::DEVICE_RATE),
                     "delivers {} of its rate",
                     &["NeuralDeviceLowRate", "NeuralStreamLowRate"],
@@ -39,7 +39,7 @@ const DEVICE: Card = Card {
             "rate(neural_device_lost_packets_total[1m]) / (rate(neural_device_frames_total[1m]) + rate(neural_device_lost_packets_total[1m]))",
         ))
         .judged(
-            Judged::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets in the last minute", &["NeuralDeviceLoss"])
+            Threshold::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets in the last minute", &["NeuralDeviceLoss"])
                 .critical(is(&limit::DEVICE_LOSS_CRITICAL)),
         ),
         Fact::plain("lost_in_the_last_hour", "Lost in the last hour", Unit::Ratio, Past(
@@ -49,10 +49,10 @@ const DEVICE: Card = Card {
         Fact::plain("bad_channels", "Bad channels", Unit::None, Now("neural_device_bad_channels"))
             .beside("of", "of", Now("neural_device_channels")),
         Fact::plain("battery", "Battery", Unit::Ratio, Now("neural_device_battery_ratio")).judged(
-            Judged::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
+            Threshold::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
                 .critical(is(&limit::DEVICE_BATTERY_CRITICAL)),
         ),
-        Fact::plain("poor_signal", "Poor signal", Unit::Ratio, Now("neural_device_poor_signal_ratio")).judged(Judged::limit(
+        Fact::plain("poor_signal", "Poor signal", Unit::Ratio, Now("neural_device_poor_signal_ratio")).judged(Threshold::limit(
             is(&limit::DEVICE_POOR_SIGNAL),
             "reports a poor signal ({})",
             &["NeuralDevicePoorSignal"],
@@ -92,7 +92,7 @@ const DEVICE: Card = Card {
             Fact::plain("flat", "Flat", Unit::Ratio, Now("neural_channel_flat_ratio")),
             Fact::plain("rms", "RMS", Unit::Volts, Now("neural_channel_rms_volts")),
             Fact::plain("offset", "Offset", Unit::Volts, Now("neural_channel_offset_volts")),
-            Fact::plain("impedance", "Impedance", Unit::Ohms, Now("neural_device_electrode_impedance_ohms")).judged(Judged::limit(
+            Fact::plain("impedance", "Impedance", Unit::Ohms, Now("neural_device_electrode_impedance_ohms")).judged(Threshold::limit(
                 is(&limit::DEVICE_IMPEDANCE),
                 "has {} of impedance",
                 &["NeuralSignalImpedance"],
@@ -118,7 +118,7 @@ const STREAM: Card = Card {
     facts: &[Fact::plain("present", "Present", Unit::None, Now("neural_stream_present"))
         .words(NO_YES)
         .judged(
-            Judged::limit(Under(1.0), "is not there", &["NeuralStreamMissing", "NeuralStreamAbsent"])
+            Threshold::limit(Under(1.0), "is not there", &["NeuralStreamMissing", "NeuralStreamAbsent"])
                 .critical(Under(1.0)),
         )],
     lines: &[],
@@ -135,7 +135,7 @@ const PROGRAM: Card = Card {
         Fact::plain("as_expected", "As expected", Unit::None, Now("neural_program_expected_state"))
             .words(NO_YES)
             .judged(
-                Judged::limit(
+                Threshold::limit(
                     Under(1.0),
                     "is not in the state that is expected",
                     &["NeuralProgramNotRecording"],
@@ -145,11 +145,15 @@ const PROGRAM: Card = Card {
         Fact::plain("rate", "Rate", Unit::Hertz, Now("neural_program_rate_hertz"))
             .beside("of", "of", Now("neural_program_nominal_rate_hertz"))
             .judged(
-                Judged::limit(is(&limit::PROGRAM_RATE), "delivers {} of its rate", &["NeuralProgramBehind"])
-                    .by(Unit::Ratio, Now("neural_program_rate_ratio")),
+                Threshold::limit(
+                    is(&limit::PROGRAM_RATE),
+                    "delivers {} of its rate",
+                    &["NeuralProgramBehind"],
+                )
+                .by(Unit::Ratio, Now("neural_program_rate_ratio")),
             ),
         Fact::plain("its_own_cpu", "Its own CPU", Unit::Ratio, Now("neural_program_cpu_ratio")).judged(
-            Judged::limit(is(&limit::PROGRAM_CPU), "uses {} of the time it has", &["NeuralProgramCpu"]),
+            Threshold::limit(is(&limit::PROGRAM_CPU), "uses {} of the time it has", &["NeuralProgramCpu"]),
         ),
         Fact::plain(
             "slowest_step",
@@ -157,7 +161,7 @@ const PROGRAM: Card = Card {
             Unit::Seconds,
             Now("max by (source) (neural_program_latency_seconds)"),
         )
-        .judged(Judged::limit(
+        .judged(Threshold::limit(
             is(&limit::PROGRAM_LATENCY),
             "takes {} for a step",
             &["NeuralProgramLatency"],
@@ -183,16 +187,16 @@ const PIPELINE: Card = Card {
             "sum by (pipeline) (rate(neural_stage_failures_total[5m])) / sum by (pipeline) (rate(neural_stage_duration_seconds_count[5m]))",
         ))
         .judged(
-            Judged::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
+            Threshold::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
                 .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
         ),
         Fact::plain("fullest_queue", "Fullest queue", Unit::Ratio, Now("max by (pipeline) (neural_queue_depth / (neural_queue_capacity > 0))")).judged(
-            Judged::limit(is(&limit::QUEUE_FILL), "has a queue that is {} full", &["NeuralQueueFill"])
+            Threshold::limit(is(&limit::QUEUE_FILL), "has a queue that is {} full", &["NeuralQueueFill"])
                 .critical(is(&limit::QUEUE_FILL_CRITICAL)),
         ),
         Fact::plain("sessions_now", "Sessions now", Unit::None, Now("sum by (pipeline) (neural_sessions_active)")),
         Fact::plain("data_quality", "Data quality", Unit::Ratio, Now("neural_data_quality_ratio")).judged(
-            Judged::limit(is(&limit::DATA_QUALITY), "has data of a quality of {}", &["NeuralDataQuality"])
+            Threshold::limit(is(&limit::DATA_QUALITY), "has data of a quality of {}", &["NeuralDataQuality"])
                 .critical(is(&limit::DATA_QUALITY_CRITICAL)),
         ),
     ],
@@ -226,7 +230,7 @@ const PIPELINE: Card = Card {
                 "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m])))",
             ))
             .judged(
-                Judged::limit(is(&limit::STAGE_LATENCY), "takes {}", &["NeuralStageLatency"])
+                Threshold::limit(is(&limit::STAGE_LATENCY), "takes {}", &["NeuralStageLatency"])
                     .critical(is(&limit::STAGE_LATENCY_CRITICAL)),
             ),
             Fact::plain("runs", "Runs", Unit::Hertz, Past("sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m]))")),
@@ -234,7 +238,7 @@ const PIPELINE: Card = Card {
                 "sum by (pipeline, stage) (rate(neural_stage_failures_total[5m])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m]))",
             ))
             .judged(
-                Judged::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
+                Threshold::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
                     .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
             ),
         ],
@@ -260,17 +264,17 @@ const MODEL: Card = Card {
             "sum by (model) (rate(neural_llm_failures_total[10m])) / sum by (model) (rate(neural_llm_calls_total[10m]))",
         ))
         .judged(
-            Judged::limit(is(&limit::LLM_FAILURES), "fails {} of its calls", &["NeuralLlmFailures"])
+            Threshold::limit(is(&limit::LLM_FAILURES), "fails {} of its calls", &["NeuralLlmFailures"])
                 .critical(is(&limit::LLM_FAILURES_CRITICAL)),
         ),
         Fact::plain("duration_p95", "Duration, p95", Unit::Seconds, Past(
             "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[10m])))",
         ))
-        .judged(Judged::limit(is(&limit::LLM_LATENCY), "takes {} for a call", &["NeuralLlmLatency"])),
+        .judged(Threshold::limit(is(&limit::LLM_LATENCY), "takes {} for a call", &["NeuralLlmLatency"])),
         Fact::plain("first_token_p95", "First token, p95", Unit::Seconds, Past(
             "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_time_to_first_token_seconds_bucket[10m])))",
         ))
-        .judged(Judged::limit(is(&limit::LLM_FIRST_TOKEN), "takes {} to its first token", &["NeuralLlmFirstToken"])),
+        .judged(Threshold::limit(is(&limit::LLM_FIRST_TOKEN), "takes {} to its first token", &["NeuralLlmFirstToken"])),
         Fact::plain("tokens_a_second", "Tokens a second", Unit::None, Past(
             "sum by (model) (rate(neural_llm_prompt_tokens_total[5m]) + rate(neural_llm_completion_tokens_total[5m]))",
         )),
@@ -345,7 +349,7 @@ const GPU: Card = Card {
             Unit::Ratio,
             Now("neural_gpu_memory_used_bytes / neural_gpu_memory_size_bytes"),
         )
-        .judged(Judged::limit(
+        .judged(Threshold::limit(
             is(&limit::GPU_MEMORY),
             "has {} of its memory in use",
             &["NeuralGpuMemory"],
@@ -356,7 +360,7 @@ const GPU: Card = Card {
             Unit::Celsius,
             Now("max by (gpu) (neural_gpu_temperature_celsius)"),
         )
-        .judged(Judged::limit(is(&limit::GPU_TEMPERATURE), "is at {}", &["NeuralGpuTemperature"])),
+        .judged(Threshold::limit(is(&limit::GPU_TEMPERATURE), "is at {}", &["NeuralGpuTemperature"])),
         Fact::plain("power", "Power", Unit::Watts, Now("neural_gpu_power_watts")).beside(
             "of",
             "of",
@@ -384,17 +388,17 @@ const HOST: Card = Card {
         ))
         .judged(
             // A busy minute is nothing: the alert says when it lasts.
-            Judged::limit(is(&limit::HOST_CPU), "uses {} of its CPU time", &["NeuralHostCpu"]),
+            Threshold::limit(is(&limit::HOST_CPU), "uses {} of its CPU time", &["NeuralHostCpu"]),
         ),
         Fact::plain("memory", "Memory", Unit::Ratio, Now("max by () (neural_host_memory_used_bytes / neural_host_memory_size_bytes)")).judged(
-            Judged::limit(is(&limit::HOST_MEMORY), "has {} of its memory in use", &["NeuralHostMemory"])
+            Threshold::limit(is(&limit::HOST_MEMORY), "has {} of its memory in use", &["NeuralHostMemory"])
                 .critical(is(&limit::HOST_MEMORY_CRITICAL)),
         ),
         Fact::plain("fullest_file_system", "Fullest file system", Unit::Ratio, Now(
             "max by () (1 - neural_host_filesystem_available_bytes / neural_host_filesystem_size_bytes)",
         ))
         .judged(
-            Judged::limit(is(&limit::FILESYSTEM), "has a file system that is {} full", &["NeuralHostFilesystem"])
+            Threshold::limit(is(&limit::FILESYSTEM), "has a file system that is {} full", &["NeuralHostFilesystem"])
                 .critical(is(&limit::FILESYSTEM_CRITICAL)),
         ),
         Fact::plain("hottest_sensor", "Hottest sensor", Unit::Celsius, Now("max by () (neural_host_temperature_celsius)")),
@@ -426,7 +430,7 @@ const AGENT: Card = Card {
     present: Now("max by () (neural_agent_build_info)"),
     facts: &[
         Fact::plain("memory", "Memory", Unit::Bytes, Now("max by () (process_resident_memory_bytes)"))
-            .judged(Judged::limit(is(&limit::AGENT_MEMORY), "uses {} of memory", &["NeuralAgentMemory"])),
+            .judged(Threshold::limit(is(&limit::AGENT_MEMORY), "uses {} of memory", &["NeuralAgentMemory"])),
         Fact::plain(
             "cpu_in_the_last_minute",
             "CPU in the last minute",

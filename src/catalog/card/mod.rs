@@ -73,7 +73,7 @@ pub struct Fact {
     /// What is written behind the number: a label of the answer to another question.
     pub suffix: Option<(Ask, &'static str)>,
     /// When it is wrong.
-    pub judged: Option<Judged>,
+    pub judged: Option<Threshold>,
 }
 
 /// A second number of a row.
@@ -89,7 +89,7 @@ pub struct Beside {
 
 /// When a fact is wrong, and what is said then.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged {
+pub struct Threshold {
     /// What is compared with the limits where it is not the number of the row, and its unit.
     pub by: Option<(Ask, Unit)>,
     /// Beyond this something needs attention.
@@ -196,12 +196,12 @@ impl Fact {
         Self { suffix: Some((ask, label)), ..self }
     }
 
-    const fn judged(self, judged: Judged) -> Self {
+    const fn judged(self, judged: Threshold) -> Self {
         Self { judged: Some(judged), ..self }
     }
 }
 
-impl Judged {
+impl Threshold {
     pub(in crate::catalog) const fn limit(
         limit: Bound,
         says: &'static str,

@@ -10,7 +10,7 @@ mod sections;
 use std::fmt::Write;
 
 use super::Unit;
-use super::card::Judged;
+use super::card::Threshold;
 pub use details::DETAILS;
 pub use sections::SECTIONS;
 
@@ -46,7 +46,7 @@ pub struct Column {
     /// What is shown is this label of the answer, not its value.
     pub shows: Option<&'static str>,
     /// When it is wrong.
-    pub judged: Option<Judged>,
+    pub judged: Option<Threshold>,
     /// Whether it is a share of the time, or of all, that went well: the stability is a mean of these.
     pub is_share_well: bool,
 }
@@ -161,7 +161,7 @@ impl Column {
         Self { key, label, unit, ask, shows: None, judged: None, is_share_well: false }
     }
 
-    const fn judged(self, judged: Judged) -> Self {
+    const fn judged(self, judged: Threshold) -> Self {
         Self { judged: Some(judged), ..self }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Column, Section};
 use crate::catalog::Unit;
-use crate::catalog::card::{Bound, Judged};
+use crate::catalog::card::{Bound, Threshold};
 use crate::catalog::limit::{self, Limit};
 
 const fn is(limit: &'static Limit) -> Bound {
@@ -47,15 +47,15 @@ const DEVICES: Section = Section {
              / (sum by (instance, device) ($growth(neural_device_frames_total)) + sum by (instance, device) ($growth(neural_device_lost_packets_total)))",
         )
         .judged(
-            Judged::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets", &["NeuralDeviceLoss"])
+            Threshold::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets", &["NeuralDeviceLoss"])
                 .critical(is(&limit::DEVICE_LOSS_CRITICAL)),
         ),
         Column::new("gaps", "Gaps", Unit::None, "sum by (instance, device) ($growth(neural_device_gaps_total))"),
         Column::new("longest_gap", "Longest gap", Unit::Seconds, "max by (instance, device) (max_over_time(neural_device_longest_gap_seconds[$window]))")
-            .judged(Judged::limit(is(&limit::DEVICE_GAP), "had a gap of {} between two samples", &["NeuralDeviceLongGap"])),
+            .judged(Threshold::limit(is(&limit::DEVICE_GAP), "had a gap of {} between two samples", &["NeuralDeviceLongGap"])),
         Column::new("streamed", "Streamed", Unit::Ratio, "avg by (instance, device) (avg_over_time(neural_device_streaming[$window]))")
             .judged(
-                Judged::limit(is(&limit::DEVICE_AVAILABILITY), "streamed for {} of the time", &["NeuralDeviceAvailability"])
+                Threshold::limit(is(&limit::DEVICE_AVAILABILITY), "streamed for {} of the time", &["NeuralDeviceAvailability"])
                     .critical(is(&limit::DEVICE_AVAILABILITY_CRITICAL)),
             )
             .share_well(),
@@ -68,7 +68,7 @@ const DEVICES: Section = Section {
         Column::new("battery_start", "Battery at the begin", Unit::Ratio, "min by (instance, device) (last_over_time(neural_device_battery_ratio[5m] @ $early))"),
         Column::new("battery", "Battery at the end", Unit::Ratio, "min by (instance, device) (last_over_time(neural_device_battery_ratio[$window]))")
             .judged(
-                Judged::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
+                Threshold::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
                     .critical(is(&limit::DEVICE_BATTERY_CRITICAL)),
             ),
         Column::new(
@@ -95,7 +95,7 @@ const CHANNELS: Section = Section {
              / on (instance, device) group_left sum by (instance, device) ($growth(neural_device_assessed_seconds_total) > 0)",
         )
         .judged(
-            Judged::limit(Bound::Rest(&limit::CHANNEL_BAD_FAIR), "was good for {} of the time", &["NeuralChannelBad"])
+            Threshold::limit(Bound::Rest(&limit::CHANNEL_BAD_FAIR), "was good for {} of the time", &["NeuralChannelBad"])
                 .critical(Bound::Rest(&limit::CHANNEL_BAD)),
         )
         .share_well(),
@@ -120,7 +120,7 @@ const CHANNELS: Section = Section {
             "max by (instance, device, channel) (last_over_time(neural_device_electrode_impedance_ohms[5m] @ $early))",
         ),
         Column::new("impedance", "Impedance", Unit::Ohms, "max by (instance, device, channel) (last_over_time(neural_device_electrode_impedance_ohms[$window]))")
-            .judged(Judged::limit(is(&limit::DEVICE_IMPEDANCE), "has an impedance of {}", &["NeuralSignalImpedance"])),
+            .judged(Threshold::limit(is(&limit::DEVICE_IMPEDANCE), "has an impedance of {}", &["NeuralSignalImpedance"])),
     ],
 };
 
@@ -136,7 +136,7 @@ const STREAMS: Section = Section {
             Unit::Ratio,
             "min by (instance, source, stream) (avg_over_time(neural_stream_rate_ratio[$window]))",
         )
-        .judged(Judged::limit(
+        .judged(Threshold::limit(
             is(&limit::STREAM_RATE),
             "had {} of its rate",
             &["NeuralStreamLowRate"],
@@ -198,7 +198,7 @@ const EXPECTED: Section = Section {
         "avg by (instance, source, stream) (avg_over_time(neural_stream_present$during))",
     )
     .judged(
-        Judged::limit(Bound::Under(0.999), "was there for {} of the time", &["NeuralStreamMissing"])
+        Threshold::limit(Bound::Under(0.999), "was there for {} of the time", &["NeuralStreamMissing"])
             .critical(Bound::Under(0.9)),
     )
     .share_well()],
@@ -224,7 +224,7 @@ const PROGRAMS: Section = Section {
             "min by (instance, source) (avg_over_time(neural_program_expected_state$during))",
         )
         .judged(
-            Judged::limit(
+            Threshold::limit(
                 Bound::Under(0.999),
                 "was in the state that is expected for {} of the time",
                 &["NeuralProgramNotRecording"],
@@ -238,7 +238,7 @@ const PROGRAMS: Section = Section {
             Unit::Ratio,
             "min by (instance, source) (avg_over_time(neural_program_rate_ratio[$window]))",
         )
-        .judged(Judged::limit(
+        .judged(Threshold::limit(
             is(&limit::PROGRAM_RATE),
             "delivered {} of its rate",
             &["NeuralProgramBehind"],
@@ -293,7 +293,7 @@ const PIPELINES: Section = Section {
         .share_well(),
         Column::new("quality", "Data quality", Unit::Ratio, "avg by (instance, pipeline) (avg_over_time(neural_data_quality_ratio[$window]))")
             .judged(
-                Judged::limit(is(&limit::DATA_QUALITY), "had data of a quality of {}", &["NeuralDataQuality"])
+                Threshold::limit(is(&limit::DATA_QUALITY), "had data of a quality of {}", &["NeuralDataQuality"])
                     .critical(is(&limit::DATA_QUALITY_CRITICAL)),
             ),
         Column::new(
@@ -303,7 +303,7 @@ const PIPELINES: Section = Section {
             "max by (instance, pipeline) (max_over_time((neural_queue_peak_depth / (neural_queue_capacity > 0))[$window:15s]))",
         )
         .judged(
-            Judged::limit(is(&limit::QUEUE_FILL), "had a queue that was {} full", &["NeuralQueueFill"])
+            Threshold::limit(is(&limit::QUEUE_FILL), "had a queue that was {} full", &["NeuralQueueFill"])
                 .critical(is(&limit::QUEUE_FILL_CRITICAL)),
         ),
         Column::new("errors", "Errors outside stages", Unit::None, "sum by (instance, pipeline) ($growth(neural_pipeline_errors_total))"),
@@ -339,7 +339,7 @@ const STAGES: Section = Section {
             "histogram_quantile(0.95, sum by (instance, pipeline, stage, le) (increase(neural_stage_duration_seconds_bucket[$window])))",
         )
         .judged(
-            Judged::limit(is(&limit::STAGE_LATENCY), "took {} or longer in 5 of 100 runs", &["NeuralStageLatency"])
+            Threshold::limit(is(&limit::STAGE_LATENCY), "took {} or longer in 5 of 100 runs", &["NeuralStageLatency"])
                 .critical(is(&limit::STAGE_LATENCY_CRITICAL)),
         ),
         Column::new(
@@ -357,7 +357,7 @@ const STAGES: Section = Section {
              / sum by (instance, pipeline, stage) ($growth(neural_stage_duration_seconds_count) > 0)",
         )
         .judged(
-            Judged::limit(is(&limit::STAGE_FAILURES), "failed in {} of its runs", &["NeuralStageFailures"])
+            Threshold::limit(is(&limit::STAGE_FAILURES), "failed in {} of its runs", &["NeuralStageFailures"])
                 .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
         ),
         Column::new(
@@ -389,7 +389,7 @@ const CACHES: Section = Section {
             "sum by (instance, pipeline, cache) ($growth(neural_cache_hits_total)) \
              / sum by (instance, pipeline, cache) ($growth(neural_cache_lookups_total) > 0)",
         )
-        .judged(Judged::limit(
+        .judged(Threshold::limit(
             is(&limit::CACHE_HITS),
             "answered {} of the lookups",
             &["NeuralCacheHits"],
@@ -414,7 +414,7 @@ const MODELS: Section = Section {
             "sum by (instance, model) ($growth(neural_llm_failures_total)) / sum by (instance, model) ($growth(neural_llm_calls_total) > 0)",
         )
         .judged(
-            Judged::limit(is(&limit::LLM_FAILURES), "failed in {} of its calls", &["NeuralLlmFailures"])
+            Threshold::limit(is(&limit::LLM_FAILURES), "failed in {} of its calls", &["NeuralLlmFailures"])
                 .critical(is(&limit::LLM_FAILURES_CRITICAL)),
         ),
         Column::new(
@@ -423,14 +423,14 @@ const MODELS: Section = Section {
             Unit::Seconds,
             "histogram_quantile(0.95, sum by (instance, model, le) (increase(neural_llm_duration_seconds_bucket[$window])))",
         )
-        .judged(Judged::limit(is(&limit::LLM_LATENCY), "took {} or longer in 5 of 100 calls", &["NeuralLlmLatency"])),
+        .judged(Threshold::limit(is(&limit::LLM_LATENCY), "took {} or longer in 5 of 100 calls", &["NeuralLlmLatency"])),
         Column::new(
             "first_token_p95",
             "First token, p95",
             Unit::Seconds,
             "histogram_quantile(0.95, sum by (instance, model, le) (increase(neural_llm_time_to_first_token_seconds_bucket[$window])))",
         )
-        .judged(Judged::limit(is(&limit::LLM_FIRST_TOKEN), "took {} or longer to its first token in 5 of 100 calls", &["NeuralLlmFirstToken"])),
+        .judged(Threshold::limit(is(&limit::LLM_FIRST_TOKEN), "took {} or longer to its first token in 5 of 100 calls", &["NeuralLlmFirstToken"])),
         Column::new(
             "cache_hits",
             "Answered by a cache",
@@ -448,7 +448,7 @@ const BUDGET: Section = Section {
     columns: &[
         Column::new("tokens_used", "Tokens used", Unit::Ratio, "max by (instance) (last_over_time(neural_llm_tokens_today[$window]) / last_over_time(neural_llm_daily_budget_tokens[$window]))")
             .judged(
-                Judged::limit(is(&limit::LLM_BUDGET), "used {} of the tokens of the day", &["NeuralLlmTokenBudget"])
+                Threshold::limit(is(&limit::LLM_BUDGET), "used {} of the tokens of the day", &["NeuralLlmTokenBudget"])
                     .critical(is(&limit::LLM_BUDGET_CRITICAL)),
             ),
         Column::new(
@@ -460,7 +460,7 @@ const BUDGET: Section = Section {
         ),
         Column::new("cost_used", "Cost used", Unit::Ratio, "max by (instance) (last_over_time(neural_llm_cost_today[$window]) / last_over_time(neural_llm_daily_budget_cost[$window]))")
             .judged(
-                Judged::limit(is(&limit::LLM_BUDGET), "used {} of the budget of the day", &["NeuralLlmCostBudget"])
+                Threshold::limit(is(&limit::LLM_BUDGET), "used {} of the budget of the day", &["NeuralLlmCostBudget"])
                     .critical(is(&limit::LLM_BUDGET_CRITICAL)),
             ),
         Column::new(
@@ -485,7 +485,7 @@ const PROBES: Section = Section {
             "sum by (instance, source) ($growth(neural_probe_state_seconds_total{state=~'healthy|degraded'})) \
              / sum by (instance, source) ($growth(neural_probe_state_seconds_total{state!='unknown'}) > 0)",
         )
-        .judged(Judged::limit(is(&limit::SLO_PROBE_AVAILABLE), "was there for {} of the time", &["NeuralProbeBudgetBurn"]))
+        .judged(Threshold::limit(is(&limit::SLO_PROBE_AVAILABLE), "was there for {} of the time", &["NeuralProbeBudgetBurn"]))
         .share_well(),
         Column::new("duration", "Mean duration", Unit::Seconds, "avg by (instance, source) (avg_over_time(neural_probe_duration_seconds[$window]))"),
         Column::new("longest", "Longest", Unit::Seconds, "max by (instance, source) (max_over_time(neural_probe_duration_seconds[$window]))"),
@@ -503,7 +503,7 @@ const CHECKS: Section = Section {
         Unit::Ratio,
         "avg by (instance, check) (avg_over_time((neural_check_status <= bool 1)[$window:15s]))",
     )
-    .judged(Judged::limit(Bound::Under(0.99), "was well for {} of the time", &["NeuralCheckFailing"]))
+    .judged(Threshold::limit(Bound::Under(0.99), "was well for {} of the time", &["NeuralCheckFailing"]))
     .share_well()],
 };
 
@@ -520,9 +520,9 @@ const GPUS: Section = Section {
             Unit::Ratio,
             "max by (instance, gpu) (max_over_time((neural_gpu_memory_used_bytes / neural_gpu_memory_size_bytes)[$window:15s]))",
         )
-        .judged(Judged::limit(is(&limit::GPU_MEMORY), "had {} of its memory in use", &["NeuralGpuMemory"])),
+        .judged(Threshold::limit(is(&limit::GPU_MEMORY), "had {} of its memory in use", &["NeuralGpuMemory"])),
         Column::new("temperature", "Hottest", Unit::Celsius, "max by (instance, gpu) (max_over_time(neural_gpu_temperature_celsius[$window]))")
-            .judged(Judged::limit(is(&limit::GPU_TEMPERATURE), "was at {}", &["NeuralGpuTemperature"])),
+            .judged(Threshold::limit(is(&limit::GPU_TEMPERATURE), "was at {}", &["NeuralGpuTemperature"])),
         Column::new("energy", "Energy", Unit::Joules, "sum by (instance, gpu) ($moved(neural_gpu_energy_joules_total))"),
     ],
 };
@@ -567,7 +567,7 @@ const HOST: Section = Section {
             "1 - sum by (instance) (rate(neural_host_cpu_seconds_total{mode=~'idle|iowait'}[$window])) / sum by (instance) (rate(neural_host_cpu_seconds_total[$window]))",
         )
         .judged(
-            Judged::limit(is(&limit::HOST_CPU), "used {} of its CPU time", &["NeuralHostCpu"])
+            Threshold::limit(is(&limit::HOST_CPU), "used {} of its CPU time", &["NeuralHostCpu"])
                 .critical(is(&limit::HOST_CPU_CRITICAL)),
         ),
         Column::new(
@@ -583,7 +583,7 @@ const HOST: Section = Section {
             "max by (instance) (max_over_time((neural_host_memory_used_bytes / neural_host_memory_size_bytes)[$window:15s]))",
         )
         .judged(
-            Judged::limit(is(&limit::HOST_MEMORY), "had {} of its memory in use", &["NeuralHostMemory"])
+            Threshold::limit(is(&limit::HOST_MEMORY), "had {} of its memory in use", &["NeuralHostMemory"])
                 .critical(is(&limit::HOST_MEMORY_CRITICAL)),
         ),
         Column::new("received", "Received", Unit::Bytes, "sum by (instance) ($moved(neural_host_network_received_bytes_total{interface!='lo'}))"),
@@ -605,7 +605,7 @@ const FILESYSTEMS: Section = Section {
             "max by (instance, mount) (1 - last_over_time(neural_host_filesystem_available_bytes[$window]) / last_over_time(neural_host_filesystem_size_bytes[$window]))",
         )
         .judged(
-            Judged::limit(is(&limit::FILESYSTEM), "is {} full", &["NeuralHostFilesystem"])
+            Threshold::limit(is(&limit::FILESYSTEM), "is {} full", &["NeuralHostFilesystem"])
                 .critical(is(&limit::FILESYSTEM_CRITICAL)),
         ),
         Column::new("available", "Available", Unit::Bytes, "min by (instance, mount) (last_over_time(neural_host_filesystem_available_bytes[$window]))"),
@@ -615,7 +615,7 @@ const FILESYSTEMS: Section = Section {
             Unit::Seconds,
             "min by (instance, mount) (last_over_time(neural_host_filesystem_available_bytes[$window]) / (-deriv(neural_host_filesystem_available_bytes[$window]) > 0) < 2592000)",
         )
-        .judged(Judged::limit(Bound::Under(86_400.0), "will be full in {}", &["NeuralHostFilesystemForecast"])),
+        .judged(Threshold::limit(Bound::Under(86_400.0), "will be full in {}", &["NeuralHostFilesystemForecast"])),
     ],
 };
 

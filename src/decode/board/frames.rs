@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Board, CommandEffect, Restart, Segment, answer};
 use crate::decode::batch::Batch;
-use crate::decode::dialogue::{Time, Waiting};
+use crate::decode::dialogue::{Patience, Time};
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated};
 
@@ -24,7 +24,7 @@ const ANEW: u32 = 512;
 
 /// What a frame's number says.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counted {
+struct Numbering {
     /// It is the frame before, once more.
     repeated: bool,
     /// Packets that are missing before it.
@@ -46,7 +46,7 @@ pub struct Boards<B> {
     /// Whether a byte came since the dialogue was last continued.
     came: bool,
     /// Since when none has come.
-    quiet: Waiting,
+    quiet: Patience,
     /// Whether the stream is believed.
     locked: bool,
     /// The number of the frame before.
@@ -74,7 +74,7 @@ impl<B: Board> Boards<B> {
             lost_samples: 0,
             announced: false,
             came: false,
-            quiet: Waiting::default(),
+            quiet: Patience::default(),
             locked: false,
             counter: None,
             doubted: false,
@@ -204,7 +204,7 @@ impl<B: Board> Boards<B> {
             batch.emit(out);
             out(body);
         });
-        let Counted { repeated, missing } = self.count(frame, out);
+        let Numbering { repeated, missing } = self.count(frame, out);
         let Self { board, batch, .. } = self;
         batch.channels = board.device().channels;
         batch.frames += 1;
@@ -240,8 +240,8 @@ impl<B: Board> Boards<B> {
     }
 
     /// Tells what a frame's number says of those before it.
-    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> Counted {
-        let mut counted = Counted::default();
+    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> Numbering {
+        let mut counted = Numbering::default();
         let Some(counter) = self.board.counter(frame) else { return counted };
         if std::mem::take(&mut self.doubted) && counter <= 1 && self.step(self.counter, counter) != Some(1) {
             self.counter = None;

@@ -25,7 +25,7 @@ use super::bgapi::{self, HEADER, Message, Shape};
 use super::{Board, Boards, CommandEffect, Restart, Segment, answer, byte, int24};
 use crate::decode::dialogue::Time;
 use crate::decode::facts::{Facts, Rates};
-use crate::decode::{Sink, Wanted};
+use crate::decode::{GanglionFilter, Sink};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
 use dialogue::Dialogue;
 
@@ -62,7 +62,7 @@ enum Firmware {
 pub(in crate::decode) const FACTS: Facts = Facts {
     rates: Rates::Any,
     ..Facts::board("ganglion", 230_400, |of| {
-        let Wanted { name, firmware } = of.ganglion.clone().unwrap_or_default();
+        let GanglionFilter { name, firmware } = of.ganglion.clone().unwrap_or_default();
         Box::new(Boards::new(Ganglion::new(name, firmware)).at(of.rate))
     })
 };

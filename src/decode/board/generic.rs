@@ -13,7 +13,7 @@ pub use frame::{
 
 use super::{Board, Boards, Restart, Segment, byte};
 use crate::decode::Sink;
-use crate::decode::dialogue::{Time, Waiting};
+use crate::decode::dialogue::{Patience, Time};
 use crate::decode::facts::Facts;
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
 
@@ -30,7 +30,7 @@ pub struct Generic {
     /// Pieces of the hello that were written.
     greeted: usize,
     /// For how long nothing came, or since when the handshake began.
-    quiet: Waiting,
+    quiet: Patience,
     /// Frames until the state of the board is reported again.
     untold: u32,
 }
@@ -75,7 +75,7 @@ impl Generic {
     pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
         let problems = frame.problems();
         if problems.is_empty() {
-            Ok(Self { frame, greeted: 0, quiet: Waiting::default(), untold: 0 })
+            Ok(Self { frame, greeted: 0, quiet: Patience::default(), untold: 0 })
         } else {
             Err(problems)
         }
@@ -117,7 +117,7 @@ impl Generic {
             hello: Vec::new(),
             goodbye: Octets::default(),
         };
-        Self { frame, greeted: 0, quiet: Waiting::default(), untold: 0 }
+        Self { frame, greeted: 0, quiet: Patience::default(), untold: 0 }
     }
 
     /// The length that the beginning of a frame says, once it can be known.

@@ -33,7 +33,7 @@ pub(super) struct Reader<'x> {
 
 /// What is not in the part of XML that is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wrong;
+pub(super) struct UnsupportedXml;
 
 impl<'x> Reader<'x> {
     pub(super) fn new(text: &'x str) -> Self {
@@ -46,7 +46,7 @@ impl<'x> Reader<'x> {
     }
 
     /// The next piece; `None` after the end of the first element.
-    pub(super) fn next(&mut self) -> Result<Option<Piece<'x>>, Wrong> {
+    pub(super) fn next(&mut self) -> Result<Option<Piece<'x>>, UnsupportedXml> {
         if std::mem::take(&mut self.empty) {
             self.open.pop();
             return Ok(Some(Piece::Close));
@@ -63,28 +63,28 @@ impl<'x> Reader<'x> {
                 let (text, rest) = after(rest, "]]>")?;
                 self.rest = rest;
                 if self.open.is_empty() {
-                    return Err(Wrong);
+                    return Err(UnsupportedXml);
                 }
                 return Ok(Some(Piece::Text(Cow::Borrowed(text))));
             } else if self.rest.starts_with("<!") {
-                return Err(Wrong);
+                return Err(UnsupportedXml);
             } else if let Some(rest) = self.rest.strip_prefix("</") {
                 let (name, rest) = after(rest, ">")?;
                 self.rest = rest;
                 return if self.open.pop() == Some(name.trim_end()) {
                     Ok(Some(Piece::Close))
                 } else {
-                    Err(Wrong)
+                    Err(UnsupportedXml)
                 };
             } else if let Some(rest) = self.rest.strip_prefix('<') {
                 return self.element(rest).map(Some);
             } else {
-                let end = self.rest.find('<').ok_or(Wrong)?;
-                let (text, rest) = self.rest.split_at_checked(end).ok_or(Wrong)?;
+                let end = self.rest.find('<').ok_or(UnsupportedXml)?;
+                let (text, rest) = self.rest.split_at_checked(end).ok_or(UnsupportedXml)?;
                 self.rest = rest;
                 if !text.trim().is_empty() {
                     return if self.open.is_empty() {
-                        Err(Wrong)
+                        Err(UnsupportedXml)
                     } else {
                         unescape(text).map(|t| Some(Piece::Text(t)))
                     };
@@ -93,14 +93,15 @@ impl<'x> Reader<'x> {
         }
     }
 
-    fn element(&mut self, tag: &'x str) -> Result<Piece<'x>, Wrong> {
-        let (tag, rest) = tag.split_at_checked(tag_end(tag)?).ok_or(Wrong)?;
-        self.rest = rest.strip_prefix('>').ok_or(Wrong)?;
+    fn element(&mut self, tag: &'x str) -> Result<Piece<'x>, UnsupportedXml> {
+        let (tag, rest) = tag.split_at_checked(tag_end(tag)?).ok_or(UnsupportedXml)?;
+        self.rest = rest.strip_prefix('>').ok_or(UnsupportedXml)?;
         let (tag, empty) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
-        let name = tag.split_whitespace().next().filter(|name| tag.starts_with(name)).ok_or(Wrong)?;
+        let name =
+            tag.split_whitespace().next().filter(|name| tag.starts_with(name)).ok_or(UnsupportedXml)?;
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
         if !name.chars().all(plain) || self.open.len() >= DEPTH {
-            return Err(Wrong);
+            return Err(UnsupportedXml);
         }
         self.open.push(name);
         (self.empty, self.began) = (empty, true);
@@ -109,25 +110,25 @@ impl<'x> Reader<'x> {
 }
 
 /// Where a tag ends: at the first `>` outside quotes.
-fn tag_end(tag: &str) -> Result<usize, Wrong> {
+fn tag_end(tag: &str) -> Result<usize, UnsupportedXml> {
     let mut quote = None;
     for (place, byte) in tag.bytes().enumerate() {
         match (quote, byte) {
             (None, b'>') => return Ok(place),
-            (None, b'<') => return Err(Wrong),
+            (None, b'<') => return Err(UnsupportedXml),
             (None, b'"' | b'\'') => quote = Some(byte),
             (Some(open), _) if open == byte => quote = None,
             _ => {}
         }
     }
-    Err(Wrong)
+    Err(UnsupportedXml)
 }
 
-fn after<'x>(text: &'x str, end: &str) -> Result<(&'x str, &'x str), Wrong> {
-    text.split_once(end).ok_or(Wrong)
+fn after<'x>(text: &'x str, end: &str) -> Result<(&'x str, &'x str), UnsupportedXml> {
+    text.split_once(end).ok_or(UnsupportedXml)
 }
 
-fn unescape(text: &str) -> Result<Cow<'_, str>, Wrong> {
+fn unescape(text: &str) -> Result<Cow<'_, str>, UnsupportedXml> {
     if !text.contains('&') {
         return Ok(Cow::Borrowed(text));
     }
@@ -141,7 +142,7 @@ fn unescape(text: &str) -> Result<Cow<'_, str>, Wrong> {
             "amp" => '&',
             "quot" => '"',
             "apos" => '\'',
-            _ => numbered(name).ok_or(Wrong)?,
+            _ => numbered(name).ok_or(UnsupportedXml)?,
         });
         plain.push_str(rest);
     }
@@ -161,7 +162,7 @@ fn numbered(name: &str) -> Option<char> {
 mod tests {
     use super::*;
 
-    fn decoded(text: &str) -> Result<String, Wrong> {
+    fn decoded(text: &str) -> Result<String, UnsupportedXml> {
         let (mut reader, mut decoded) = (Reader::new(text), String::new());
         while let Some(piece) = reader.next()? {
             match piece {
@@ -203,7 +204,7 @@ mod tests {
             "<!-- <a/>",
             &deep,
         ] {
-            assert_eq!(decoded(text), Err(Wrong), "{:?}", text.get(..60));
+            assert_eq!(decoded(text), Err(UnsupportedXml), "{:?}", text.get(..60));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a sender is answered: that all counted, how much did not, or why nothing did.
 
 use super::wire::put_varint;
-use super::{Counted, Form};
+use super::{Form, RequestCounts};
 use crate::event::{FaultKind, Telemetry};
 
 /// Bytes of a message to a sender.
@@ -9,7 +9,7 @@ const MESSAGE: usize = 512;
 
 /// The body of an `Export…ServiceResponse`: empty if all counted.
 #[must_use]
-pub fn response(signal: Telemetry, form: Form, counted: &Counted) -> Vec<u8> {
+pub fn response(signal: Telemetry, form: Form, counted: &RequestCounts) -> Vec<u8> {
     let rejected = counted.rejected();
     if rejected == 0 {
         return if form == Form::Json { b"{}".to_vec() } else { Vec::new() };
@@ -58,7 +58,7 @@ fn text(field: u64, text: &str, out: &mut Vec<u8>) {
 }
 
 /// Why some did not count, for who reads the sender's log.
-fn reason(signal: Telemetry, counted: &Counted) -> String {
+fn reason(signal: Telemetry, counted: &RequestCounts) -> String {
     let what = match signal {
         Telemetry::Traces => "spans",
         Telemetry::Metrics => "data points",
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn what_counted_needs_no_words_and_what_did_not_does() {
-        let all = Counted { items: 3, accepted: 2, silent: 1, reason: None };
+        let all = RequestCounts { items: 3, accepted: 2, silent: 1, reason: None };
         assert_eq!(response(Telemetry::Metrics, Form::Protobuf, &all), b"");
         assert_eq!(response(Telemetry::Metrics, Form::Json, &all), b"{}");
-        let some = Counted { items: 300, accepted: 100, silent: 0, reason: Some(FaultKind::ClockSkew) };
+        let some = RequestCounts { items: 300, accepted: 100, silent: 0, reason: Some(FaultKind::ClockSkew) };
         let body = response(Telemetry::Traces, Form::Protobuf, &some);
         assert_eq!(&body[..2], &[0x0a, u8::try_from(body.len() - 2).unwrap()]);
         assert_eq!(&body[2..6], &[0x08, 0xc8, 0x01, 0x12]);

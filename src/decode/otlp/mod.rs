@@ -128,7 +128,7 @@ impl<'a> Request<'a> {
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct RequestCounts {
     /// Spans, data points or records in it.
     pub items: u64,
     /// How many of them counted.
@@ -139,7 +139,7 @@ pub struct Counted {
     pub reason: Option<FaultKind>,
 }
 
-impl Counted {
+impl RequestCounts {
     fn refuse(&mut self, kind: FaultKind, message: &[u8], out: &mut Sink<'_>) {
         self.reason.get_or_insert(kind);
         out(Body::Fault(Fault { kind, bytes: message.len() as u64 }));
@@ -181,8 +181,8 @@ impl Otlp {
     }
 
     /// Folds all of a request that came now.
-    pub fn read(&mut self, request: &Request<'_>, now: Timestamp, fold: &mut Fold<'_>) -> Counted {
-        let mut counted = Counted::default();
+    pub fn read(&mut self, request: &Request<'_>, now: Timestamp, fold: &mut Fold<'_>) -> RequestCounts {
+        let mut counted = RequestCounts::default();
         for parent in messages(&request.message, 1) {
             let resource = Resource::of(parent, &self.settings);
             let mut newest = Newest::default();
@@ -203,7 +203,7 @@ impl Otlp {
         resource: &Resource<'_>,
         now: Timestamp,
         newest: &mut Newest,
-        counted: &mut Counted,
+        counted: &mut RequestCounts,
         fold: &mut Fold<'_>,
     ) {
         let Self { settings, streams, scratch, .. } = self;
@@ -222,7 +222,7 @@ impl Otlp {
         parent: &[u8],
         resource: &Resource<'_>,
         newest: &mut Newest,
-        counted: &mut Counted,
+        counted: &mut RequestCounts,
         fold: &mut Fold<'_>,
     ) {
         let Self { settings, names, .. } = self;

@@ -19,7 +19,7 @@ const OTHER: &str = "_other";
 
 /// A span as it came.
 #[derive(Default)]
-struct Sent<'a> {
+struct ReceivedSpan<'a> {
     name: &'a str,
     kind: u64,
     trace: &'a [u8],
@@ -44,7 +44,7 @@ pub(super) fn read<'a>(
     names: &mut Names,
     newest: &mut Newest,
 ) -> Result<Body<'a>, FaultKind> {
-    let sent = Sent::of(message, settings);
+    let sent = ReceivedSpan::of(message, settings);
     if sent.attributes > ATTRIBUTES {
         return Err(FaultKind::Limit);
     }
@@ -70,7 +70,7 @@ pub(super) fn read<'a>(
     Ok(Body::Span(Span { service: &resource.service, name, kind, seconds, failed: sent.failed, trace }))
 }
 
-impl<'a> Sent<'a> {
+impl<'a> ReceivedSpan<'a> {
     fn of(message: &'a [u8], settings: &Settings) -> Self {
         let mut sent = Self::default();
         for (number, value) in Fields::of(message) {

@@ -17,7 +17,7 @@ fn at(second: u64) -> Timestamp {
 }
 
 /// What a reader says of a request.
-fn said(otlp: &mut Otlp, signal: Telemetry, form: Form, body: &[u8]) -> (Counted, Vec<String>) {
+fn said(otlp: &mut Otlp, signal: Telemetry, form: Form, body: &[u8]) -> (RequestCounts, Vec<String>) {
     let request = Request::parse(signal, form, body).unwrap();
     let mut said = Vec::new();
     let counted = otlp.read(&request, at(0), &mut |with| {
@@ -35,7 +35,10 @@ fn said(otlp: &mut Otlp, signal: Telemetry, form: Form, body: &[u8]) -> (Counted
 fn an_empty_request_is_one() {
     for signal in Telemetry::ALL.iter().copied() {
         for (form, body) in [(Form::Protobuf, &b""[..]), (Form::Json, b"{}")] {
-            assert_eq!(said(&mut Otlp::default(), signal, form, body), (Counted::default(), Vec::new()));
+            assert_eq!(
+                said(&mut Otlp::default(), signal, form, body),
+                (RequestCounts::default(), Vec::new())
+            );
         }
         assert!(Request::parse(signal, Form::Json, b"").is_err());
         assert!(Request::parse(signal, Form::Protobuf, b"{}").is_err());
@@ -154,7 +157,7 @@ proptest! {
         let (bytes, text) = both(message, &mut Dice(seed), 9);
         let settings = Settings { resource_attributes: vec!["By".to_owned()], ..Settings::default() };
         // How many bytes a fault takes depends on how it was written.
-        let bare = |(counted, said): (Counted, Vec<String>)| -> (Counted, Vec<String>) {
+        let bare = |(counted, said): (RequestCounts, Vec<String>)| -> (RequestCounts, Vec<String>) {
             (counted, said.iter().map(|line| line.split(", bytes: ").next().unwrap().to_owned()).collect())
         };
         let one = bare(said(&mut Otlp::new(settings.clone()), signal, Form::Protobuf, &bytes));

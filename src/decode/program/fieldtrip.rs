@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use super::message::{Claim, Fields, LONGEST, MessageHandler, Messages, SampleStream, Values};
-use crate::decode::dialogue::Waiting;
+use crate::decode::dialogue::Patience;
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, FaultKind, Lost, ProgramMessage, StreamState};
 
@@ -44,21 +44,21 @@ pub struct FieldTrip {
     /// Whether a byte came since the dialogue was last continued.
     came: bool,
     /// For how long none has come, once something was asked for.
-    quiet: Option<Waiting>,
+    quiet: Option<Patience>,
 }
 
 #[derive(Debug)]
 struct Heard {
     brought: SampleStream,
-    asked: Asked,
+    asked: PendingRequest,
     /// Samples and events of the buffer, of which so many were read.
-    held: Held,
+    held: BufferCounts,
     read: u32,
 }
 
 /// What was asked for and is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum PendingRequest {
     Nothing,
     Header,
     /// From one sample to another, the last not included.
@@ -66,7 +66,7 @@ enum Asked {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Held {
+struct BufferCounts {
     samples: u32,
     events: u32,
 }
@@ -77,8 +77,8 @@ impl FieldTrip {
     pub fn new(source: &str, again: bool) -> Self {
         let heard = Heard {
             brought: SampleStream::new(source, again),
-            asked: Asked::Nothing,
-            held: Held::default(),
+            asked: PendingRequest::Nothing,
+            held: BufferCounts::default(),
             read: 0,
         };
         Self { messages: Messages::default(), heard, came: false, quiet: None }
@@ -120,15 +120,15 @@ impl MessageHandler for Heard {
         let _version = fields.u16()?;
         let good = fields.u16()? == OK;
         let body = message.get(HEAD..).unwrap_or_default();
-        match (std::mem::replace(&mut self.asked, Asked::Nothing), good) {
+        match (std::mem::replace(&mut self.asked, PendingRequest::Nothing), good) {
             // What was not asked for is no answer.
-            (Asked::Nothing, _) => return Err(FaultKind::UnknownType),
-            (Asked::Header, true) => self.header(body, out)?,
+            (PendingRequest::Nothing, _) => return Err(FaultKind::UnknownType),
+            (PendingRequest::Header, true) => self.header(body, out)?,
             // There is no header yet.
-            (Asked::Header, false) => self.brought.forget(),
-            (Asked::Samples(from, to), true) => return self.samples(from, to, body, out),
+            (PendingRequest::Header, false) => self.brought.forget(),
+            (PendingRequest::Samples(from, to), true) => return self.samples(from, to, body, out),
             // The buffer has thrown them away.
-            (Asked::Samples(..), false) => self.skip(self.held.samples, out),
+            (PendingRequest::Samples(..), false) => self.skip(self.held.samples, out),
         }
         out(Body::ProgramMessage(ProgramMessage { bytes: message.len() as u64 }));
         Ok(())
@@ -139,7 +139,7 @@ impl Heard {
     fn header(&mut self, body: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind> {
         let mut fields = Fields(body);
         let channels = Claim::channels(fields.u32()?)?;
-        let held = Held { samples: fields.u32()?, events: fields.u32()? };
+        let held = BufferCounts { samples: fields.u32()?, events: fields.u32()? };
         let rate = Claim::rate(fields.f32()?.into())?;
         let format = values(fields.u32()?)?;
         let _bytes = fields.u32()?;
@@ -232,7 +232,7 @@ impl Decoder for FieldTrip {
     fn end(&mut self, out: &mut Sink<'_>) {
         self.messages.end(out);
         self.heard.brought.forget();
-        (self.heard.asked, self.came, self.quiet) = (Asked::Nothing, false, None);
+        (self.heard.asked, self.came, self.quiet) = (PendingRequest::Nothing, false, None);
     }
 
     fn is_broken(&self) -> bool {
@@ -240,24 +240,24 @@ impl Decoder for FieldTrip {
     }
 
     fn needs_more(&self) -> bool {
-        self.heard.asked != Asked::Nothing || self.messages.needs_more()
+        self.heard.asked != PendingRequest::Nothing || self.messages.needs_more()
     }
 }
 
 impl Dialogue for FieldTrip {
     fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.came) {
-            self.quiet = Some(Waiting::default());
+            self.quiet = Some(Patience::default());
         }
         let due = self.quiet.as_mut().is_none_or(|quiet| quiet.by(now) >= APART);
-        if self.heard.asked != Asked::Nothing || self.is_broken() {
+        if self.heard.asked != PendingRequest::Nothing || self.is_broken() {
             return;
         }
         if let Some((from, to)) = self.heard.wanted() {
-            self.heard.asked = Asked::Samples(from, to);
+            self.heard.asked = PendingRequest::Samples(from, to);
             question(GET_SAMPLES, &[from, to - 1], out);
         } else if due {
-            self.heard.asked = Asked::Header;
+            self.heard.asked = PendingRequest::Header;
             question(GET_HEADER, &[], out);
         }
     }

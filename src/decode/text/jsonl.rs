@@ -22,8 +22,8 @@ use super::line::{Line, Lines};
 use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{
-    Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, Observation, PipelineError, Query, Queue,
-    Request, Score, Session, SessionStep, Stage, TraceId,
+    Body, Cache, Call, Change, Fault, FaultKind, Kind, Observation, PipelineError, Query, Queue, Request,
+    Score, ScoreSubject, Session, SessionStep, Stage, TraceId,
 };
 
 /// What is known of the protocol.
@@ -107,8 +107,8 @@ impl Reader {
             "queue" => queue(&fields, out),
             "cache" => cache(&fields, out),
             "error" => error(&fields, out),
-            "quality" => score(&fields, Judged::Data, out),
-            "accuracy" => score(&fields, Judged::Model(text_of(&fields.model)?), out),
+            "quality" => score(&fields, ScoreSubject::Data, out),
+            "accuracy" => score(&fields, ScoreSubject::Model(text_of(&fields.model)?), out),
             "session" => session(&fields, out),
             "request" => request(&fields, out),
             "query" => query(&fields, out),
@@ -287,7 +287,7 @@ fn error(f: &Fields<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
     Ok(())
 }
 
-fn score(f: &Fields<'_>, of: Judged<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
+fn score(f: &Fields<'_>, of: ScoreSubject<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
     let ratio = amount(f.ratio)?.ok_or(FaultKind::MissingField)?;
     if ratio > 1.0 {
         return Err(FaultKind::BadValue);

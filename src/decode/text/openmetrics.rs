@@ -28,14 +28,14 @@ pub struct Document<'t> {
     /// The families, in the order in which they began.
     pub families: Vec<Family<'t>>,
     /// What was left out.
-    pub refused: Vec<Refused<'t>>,
+    pub refused: Vec<Rejected<'t>>,
     /// The first of those that is no line of an exposition at all.
     pub unreadable: Option<ParseError>,
 }
 
 /// A sample, or a metric, that was left out; or a count that was not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<'t> {
+pub struct Rejected<'t> {
     /// The line, counted from 1.
     pub line: usize,
     /// What is wrong with it.

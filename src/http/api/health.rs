@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::{Parameters, Site, Until, invalid};
-use crate::alert::health::{Judge, Kept, Status, Verdict};
+use crate::alert::health::{Judge, ObjectiveHealth, Status, Verdict};
 use crate::catalog::health::{COMPONENTS, OBJECTIVES};
 use crate::clock::now;
 use crate::promql::{self, Error, Labels, Query, Storage, Value, When};
@@ -71,7 +71,7 @@ impl Site {
             let by = objective.labels.join(", ");
             let text = format!("max by ({by}) (avg_over_time({}[{window}ms]))", objective.missed);
             ask(&**past, &text, at, until, &mut |labels, missed| {
-                verdict.objectives.push(Kept {
+                verdict.objectives.push(ObjectiveHealth {
                     objective: objective.about.to_owned(),
                     name: objective.labels.iter().map(|name| labels.get(name)).collect::<Vec<_>>().join("/"),
                     target,

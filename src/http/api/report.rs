@@ -1,11 +1,11 @@
 //! A report over any time, from the history.
 
 use super::{Parameters, Site, Until, invalid};
-use crate::alert::incident::Wanted;
+use crate::alert::incident::IncidentFilter;
 use crate::clock::now;
 use crate::promql::Error;
 use crate::session::Session;
-use crate::view::report::{self, Episode, Given, Report, Time};
+use crate::view::report::{self, Episode, Report, ReportInput, Time};
 
 /// The time of a report where nothing is said, in ms.
 const WINDOW: i64 = 3_600_000;
@@ -90,13 +90,13 @@ impl Site {
         let answers = self.answers(report::questions(time, session), until)?;
         let limits = &self.catalogue.load().settings.limits;
         let (incidents, note) = self.episodes(time);
-        Ok(report::build(Given {
+        Ok(report::build(ReportInput {
             only,
             // What becomes of the report is not known to it.
             session: session.cloned().map(Session::unfiled),
             incidents,
             notes: note.into_iter().collect(),
-            ..Given::new(time, "the agent's history".to_owned(), answers, limits)
+            ..ReportInput::new(time, "the agent's history".to_owned(), answers, limits)
         }))
     }
 
@@ -104,7 +104,7 @@ impl Site {
     fn episodes(&self, time: Time) -> (Option<Vec<Episode>>, Option<String>) {
         let Some(incidents) = self.incidents.load_full() else { return (None, None) };
         let (mut found, mut looked) = (Vec::new(), 0);
-        let wanted = Wanted { to: Some(time.end), ..Wanted::default() };
+        let wanted = IncidentFilter { to: Some(time.end), ..IncidentFilter::default() };
         let missing = incidents.0.list(&wanted, &mut |incident| {
             looked += 1;
             found.extend(Episode::of(&incident, time));

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Refused, success};
+use super::{ErrorReply, success};
 use crate::clock::now;
 use crate::http::Site;
 use crate::http::api::Parameters;
@@ -44,12 +44,12 @@ fn hour() -> i64 {
     60
 }
 
-fn without_kind((status, _, why): benchmarks::Refused) -> Refused {
+fn without_kind((status, _, why): benchmarks::BenchmarkError) -> ErrorReply {
     (status, why)
 }
 
 /// So many minutes up to now.
-fn time(minutes: i64) -> Result<Time, Refused> {
+fn time(minutes: i64) -> Result<Time, ErrorReply> {
     if !(1..=MINUTES).contains(&minutes) {
         return Err((StatusCode::BAD_REQUEST, format!("duration_minutes is from 1 to {MINUTES}")));
     }
@@ -86,7 +86,7 @@ fn regression(one: &Regression, baseline: Option<f64>) -> Json {
 }
 
 impl Site {
-    pub(super) fn old_regressions(&self, parameters: &Parameters) -> Result<Json, Refused> {
+    pub(super) fn old_regressions(&self, parameters: &Parameters) -> Result<Json, ErrorReply> {
         let hours = number(parameters, "hours", 24, (1, 168))?;
         let found = self.regressions_of(hours as f64).map_err(without_kind)?;
         // A benchmark that is gone meanwhile, or cannot be read, has no values to tell.
@@ -100,7 +100,7 @@ impl Site {
         })))
     }
 
-    fn shelf(&self) -> Result<std::sync::Arc<Benchmarks>, Refused> {
+    fn shelf(&self) -> Result<std::sync::Arc<Benchmarks>, ErrorReply> {
         let off = || {
             (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -110,7 +110,7 @@ impl Site {
         self.benchmarks.load_full().ok_or_else(off)
     }
 
-    pub(super) fn old_benchmarks(&self) -> Result<Json, Refused> {
+    pub(super) fn old_benchmarks(&self) -> Result<Json, ErrorReply> {
         let shelf = self.shelf()?;
         let listed = benchmarks::list(&*shelf.0).map_err(without_kind)?;
         let all = listed.get("benchmarks").cloned().unwrap_or_default();
@@ -118,13 +118,13 @@ impl Site {
         Ok(success(&json!({"benchmarks": all, "count": count})))
     }
 
-    pub(super) fn old_benchmark(&self, name: &str) -> Result<Json, Refused> {
+    pub(super) fn old_benchmark(&self, name: &str) -> Result<Json, ErrorReply> {
         let shelf = self.shelf()?;
         Ok(success(&json!(benchmarks::one(&*shelf.0, name).map_err(without_kind)?)))
     }
 
     /// Records one; not in the place of what has its name unless that is asked for, and not of a time in which something was wrong.
-    pub(super) fn old_record(&self, wanted: &Recorded) -> Result<Json, Refused> {
+    pub(super) fn old_record(&self, wanted: &Recorded) -> Result<Json, ErrorReply> {
         let shelf = self.shelf()?;
         let measured =
             self.recorded(&wanted.name, time(wanted.duration_minutes)?, &[], false).map_err(without_kind)?;
@@ -146,7 +146,7 @@ impl Site {
         }))
     }
 
-    pub(super) fn old_comparison(&self, name: &str, wanted: &Compared) -> Result<Json, Refused> {
+    pub(super) fn old_comparison(&self, name: &str, wanted: &Compared) -> Result<Json, ErrorReply> {
         let shelf = self.shelf()?;
         let found = self.compared(&*shelf.0, name, time(wanted.duration_minutes)?).map_err(without_kind)?;
         Ok(success(&json!(found)))

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{HOUR, Refused, refused, success};
+use super::{ErrorReply, HOUR, refused, success};
 use crate::clock::now;
 use crate::decode::Decoder;
 use crate::decode::text::jsonl::Jsonl;
@@ -26,7 +26,7 @@ const LINE: usize = 64 * 1024;
 
 /// A metric that is posted.
 #[derive(Debug, Deserialize)]
-pub(super) struct Posted {
+pub(super) struct PostedMetric {
     name: String,
     value: f64,
     #[serde(default = "gauge")]
@@ -128,7 +128,7 @@ fn sample_json(labels: &Labels, at: i64, value: f64) -> Json {
 
 impl Site {
     /// Samples of the last hours, the newest first.
-    pub(super) fn old_metrics(&self, parameters: &Parameters) -> Result<Json, Refused> {
+    pub(super) fn old_metrics(&self, parameters: &Parameters) -> Result<Json, ErrorReply> {
         let hours = number(parameters, "hours", 1, (1, 168))?;
         let limit = number(parameters, "limit", 1000, (1, 10_000))?;
         let name = parameters.get("metric_name").map(plain);
@@ -167,7 +167,7 @@ impl Site {
     }
 
     /// Takes a metric as a JSON line with the same fields would be taken.
-    pub(super) fn take_metric(&self, posted: &Posted) -> Result<Json, Refused> {
+    pub(super) fn take_metric(&self, posted: &PostedMetric) -> Result<Json, ErrorReply> {
         let wrong = |why: String| (StatusCode::BAD_REQUEST, why);
         let kind = match &*posted.metric_type.to_ascii_lowercase() {
             "counter" => "counter",

@@ -16,8 +16,8 @@ use hyper::http::request::Parts;
 use serde_json::{Map, Value as Json, json};
 
 use super::api::{Parameters, Until};
-use super::components::{Refused, number};
-use super::routes::{Former, Found};
+use super::components::{ErrorReply, number};
+use super::routes::{Former, RouteMatch};
 use super::{Reply, Site, reply};
 use crate::catalog::card::{FLOW, SYSTEM};
 use crate::clock::now;
@@ -43,7 +43,7 @@ fn percent(ratio: Option<f64>) -> Option<f64> {
     ratio.map(|ratio| ratio * 100.0)
 }
 
-fn refused(error: &Error) -> Refused {
+fn refused(error: &Error) -> ErrorReply {
     let status = match error.kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -52,7 +52,7 @@ fn refused(error: &Error) -> Refused {
 }
 
 /// A body of JSON.
-fn body_of<T: serde::de::DeserializeOwned>(request: &Parts, body: &[u8]) -> Result<T, Refused> {
+fn body_of<T: serde::de::DeserializeOwned>(request: &Parts, body: &[u8]) -> Result<T, ErrorReply> {
     let kind = request.headers.get(hyper::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case(JSON) {
@@ -67,15 +67,15 @@ fn body_of<T: serde::de::DeserializeOwned>(request: &Parts, body: &[u8]) -> Resu
 
 /// What is posted.
 #[derive(Debug)]
-enum Posted {
-    Metric(metrics::Posted),
+enum PostedBody {
+    Metric(metrics::PostedMetric),
     Recorded(benchmarks::Recorded),
     Compared(benchmarks::Compared),
 }
 
-impl Posted {
+impl PostedBody {
     /// Reads it, if there is a body.
-    fn read(asked: Former, request: &Parts, body: &[u8]) -> Result<Option<Self>, Refused> {
+    fn read(asked: Former, request: &Parts, body: &[u8]) -> Result<Option<Self>, ErrorReply> {
         Ok(match asked {
             Former::Metrics => Some(Self::Metric(body_of(request, body)?)),
             Former::Benchmarks => Some(Self::Recorded(body_of(request, body)?)),
@@ -90,7 +90,7 @@ impl Site {
     pub(super) async fn former(
         self: &Arc<Self>,
         asked: Former,
-        found: Found<'_>,
+        found: RouteMatch<'_>,
         request: &Parts,
         body: &[u8],
     ) -> Reply {
@@ -99,15 +99,15 @@ impl Site {
         }
         let (site, name) = (self.clone(), found.decoded().unwrap_or_default());
         let (parameters, posted) = (Parameters::read(request, &[]), request.method == hyper::Method::POST);
-        let posted = match posted.then(|| Posted::read(asked, request, body)).transpose() {
+        let posted = match posted.then(|| PostedBody::read(asked, request, body)).transpose() {
             Ok(posted) => posted.flatten(),
             Err((status, why)) => return reply::problem(status, &why),
         };
         self.aside(move || {
             let answer = match (asked, &posted) {
-                (_, Some(Posted::Metric(metric))) => site.take_metric(metric),
-                (_, Some(Posted::Recorded(wanted))) => site.old_record(wanted),
-                (_, Some(Posted::Compared(wanted))) => site.old_comparison(&name, wanted),
+                (_, Some(PostedBody::Metric(metric))) => site.take_metric(metric),
+                (_, Some(PostedBody::Recorded(wanted))) => site.old_record(wanted),
+                (_, Some(PostedBody::Compared(wanted))) => site.old_comparison(&name, wanted),
                 (Former::Metrics, None) => site.old_metrics(&parameters),
                 (Former::Report, _) => site.old_report(&parameters),
                 (Former::Cleanup, _) => site.clean_up(&parameters),
@@ -126,7 +126,7 @@ impl Site {
     }
 
     /// What is told by what the page shows.
-    fn of_snapshot(&self, asked: Former, name: &str) -> Result<Json, Refused> {
+    fn of_snapshot(&self, asked: Former, name: &str) -> Result<Json, ErrorReply> {
         let snapshot = self.snapshot();
         Ok(match asked {
             Former::System => success(&system(&snapshot)),
@@ -145,7 +145,7 @@ impl Site {
     }
 
     /// What is to be asked of the past, and for how long.
-    fn patient(&self) -> Result<(&dyn Storage, Until), Refused> {
+    fn patient(&self) -> Result<(&dyn Storage, Until), ErrorReply> {
         let off =
             || (StatusCode::SERVICE_UNAVAILABLE, "the history is off: history.enabled is false".to_owned());
         let past = self.history.get().ok_or_else(off)?;
@@ -153,7 +153,7 @@ impl Site {
     }
 
     /// The last hour of each figure.
-    fn dashboard(&self, snapshot: &Snapshot) -> Result<Json, Refused> {
+    fn dashboard(&self, snapshot: &Snapshot) -> Result<Json, ErrorReply> {
         let (past, until) = self.patient()?;
         let (start, end) = (snapshot.at - HOUR, snapshot.at);
         let mut metrics = Map::new();
@@ -175,7 +175,7 @@ impl Site {
         }))
     }
 
-    fn monitoring_health(&self) -> Result<Json, Refused> {
+    fn monitoring_health(&self) -> Result<Json, ErrorReply> {
         let (past, until) = self.patient()?;
         let to = now().wall_milliseconds();
         let matchers = promql::parse_selector("up").map_err(|error| refused(&error))?;
@@ -201,7 +201,7 @@ impl Site {
     }
 
     /// Forgets what is older than so many days.
-    fn clean_up(&self, parameters: &Parameters) -> Result<Json, Refused> {
+    fn clean_up(&self, parameters: &Parameters) -> Result<Json, ErrorReply> {
         let days = number(parameters, "retention_days", 30, (1, 365))?;
         let off = || (StatusCode::SERVICE_UNAVAILABLE, "there is no history to clean up".to_owned());
         let forget = self.forget.get().ok_or_else(off)?;
@@ -281,7 +281,7 @@ fn system(snapshot: &Snapshot) -> Json {
     })
 }
 
-fn service(snapshot: &Snapshot, name: &str) -> Result<Json, Refused> {
+fn service(snapshot: &Snapshot, name: &str) -> Result<Json, ErrorReply> {
     let services = &snapshot.figures.services;
     let Some(numbers) = services.get(name) else {
         let known: Vec<&str> = services.keys().take(20).map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Refused, course, of_day, percent, refused, value};
+use super::{ErrorReply, course, of_day, percent, refused, value};
 use crate::clock::now;
 use crate::http::Site;
 use crate::http::api::Parameters;
@@ -90,7 +90,7 @@ fn cache(report: &Report) -> Json {
 
 impl Site {
     /// The report of the last minutes.
-    pub(super) fn old_report(&self, parameters: &Parameters) -> Result<Json, Refused> {
+    pub(super) fn old_report(&self, parameters: &Parameters) -> Result<Json, ErrorReply> {
         let minutes = number(parameters, "window", 60, (1, WEEK))?;
         let (past, until) = self.patient()?;
         let end = now().wall_milliseconds();

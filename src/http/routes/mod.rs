@@ -215,7 +215,7 @@ pub(super) struct Operation {
     /// What it does, in a sentence.
     pub(super) about: &'static str,
     /// What it takes in its path and its query.
-    pub(super) asks: &'static [Asked],
+    pub(super) asks: &'static [Parameter],
     /// What its body is.
     pub(super) body: Option<Content>,
     /// What it answers where it can.
@@ -226,7 +226,7 @@ pub(super) struct Operation {
 
 /// A parameter.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Parameter {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     /// Its JSON Schema.
@@ -246,15 +246,15 @@ pub(super) struct Content {
 
 /// A row that a path is of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'p> {
+pub(super) struct RouteMatch<'p> {
     pub(super) row: &'static Row,
     /// What stands in the place of the braces, as it was sent.
     pub(super) part: &'p str,
 }
 
 /// What is there. The first row stands.
-pub(super) fn find(path: &str) -> Option<Found<'_>> {
-    ROUTES.iter().find_map(|row| Some(Found { row, part: part_of(row.path, path)? }))
+pub(super) fn find(path: &str) -> Option<RouteMatch<'_>> {
+    ROUTES.iter().find_map(|row| Some(RouteMatch { row, part: part_of(row.path, path)? }))
 }
 
 /// What stands in a path in the place of the braces of a template; empty if it has none. Nothing if it is another path.
@@ -273,7 +273,7 @@ impl Operation {
     }
 }
 
-impl Found<'_> {
+impl RouteMatch<'_> {
     /// The part, decoded; nothing if it is no text.
     pub(super) fn decoded(&self) -> Option<String> {
         percent_encoding::percent_decode_str(self.part).decode_utf8().ok().map(std::borrow::Cow::into_owned)

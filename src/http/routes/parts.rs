@@ -1,7 +1,9 @@
 //! What rows are written with: parameters, kinds of content, and how operations and rows are put together.
 
 use super::Effect::{Change, LocalChange, Question, Read};
-use super::{Access, Asked, Content, Effect, Endpoint as Api, Operation, Route, Row, Shape, Verb, shapes};
+use super::{
+    Access, Content, Effect, Endpoint as Api, Operation, Parameter, Route, Row, Shape, Verb, shapes,
+};
 use crate::http::reply::Form;
 
 pub(super) const JSON: &str = "application/json";
@@ -23,27 +25,27 @@ pub(super) const BENCHMARK_NAME: &str =
     r#"{"type":"string","pattern":"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"}"#;
 pub(super) const HEX: &str = r#"{"type":"string","pattern":"^[0-9a-fA-F]{1,16}$"}"#;
 
-pub(super) const fn may(name: &'static str, schema: &'static str, about: &'static str) -> Asked {
-    Asked { name, about, schema, required: false }
+pub(super) const fn may(name: &'static str, schema: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, schema, required: false }
 }
 
-pub(super) const fn must(name: &'static str, schema: &'static str, about: &'static str) -> Asked {
-    Asked { name, about, schema, required: true }
+pub(super) const fn must(name: &'static str, schema: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, schema, required: true }
 }
 
-pub(super) const QUERY: Asked = must("query", NAME, "An expression in PromQL.");
-pub(super) const TIMEOUT: Asked = may("timeout", SPAN, "Seconds that it may take; 60 at most.");
-pub(super) const LOOKBACK: Asked =
+pub(super) const QUERY: Parameter = must("query", NAME, "An expression in PromQL.");
+pub(super) const TIMEOUT: Parameter = may("timeout", SPAN, "Seconds that it may take; 60 at most.");
+pub(super) const LOOKBACK: Parameter =
     may("lookback_delta", SPAN, "How old a sample may be, in seconds; 300 where nothing is said.");
-pub(super) const LIMIT: Asked = may("limit", COUNT, "Results at most; 0 is all of them.");
-pub(super) const START: Asked = may("start", MOMENT, "From when: seconds since the epoch, or RFC 3339.");
-pub(super) const END: Asked = may("end", MOMENT, "Until when: seconds since the epoch, or RFC 3339.");
-pub(super) const MATCH: Asked =
+pub(super) const LIMIT: Parameter = may("limit", COUNT, "Results at most; 0 is all of them.");
+pub(super) const START: Parameter = may("start", MOMENT, "From when: seconds since the epoch, or RFC 3339.");
+pub(super) const END: Parameter = may("end", MOMENT, "Until when: seconds since the epoch, or RFC 3339.");
+pub(super) const MATCH: Parameter =
     may("match[]", WORDS, "Selectors of series; what one of them selects counts.");
-pub(super) const ID: Asked = must("id", HEX, "Its number, or the beginning of it.");
+pub(super) const ID: Parameter = must("id", HEX, "Its number, or the beginning of it.");
 
 /// What is asked of incidents.
-pub(super) const WHICH: &[Asked] = &[
+pub(super) const WHICH: &[Parameter] = &[
     may(
         "state",
         r#"{"type":"array","items":{"enum":["open","escalated","acknowledged","resolved"]}}"#,
@@ -57,13 +59,13 @@ pub(super) const WHICH: &[Asked] = &[
     may("limit", COUNT, "So many at most, the newest; 100 where nothing is said, 0 is all."),
 ];
 /// What is said of a change of an incident.
-pub(super) const WHO: &[Asked] = &[
+pub(super) const WHO: &[Parameter] = &[
     ID,
     may("by", WORD, "Who does it."),
     may("why", WORD, "Why."),
     may("back", WORD, "For a form of a page: where it leads back to."),
 ];
-pub(super) const SILENCE_FOR: &[Asked] = &[
+pub(super) const SILENCE_FOR: &[Parameter] = &[
     ID,
     may("by", WORD, "Who does it."),
     may("why", WORD, "Why."),
@@ -99,7 +101,7 @@ impl Operation {
     pub(super) const fn form(
         name: &'static str,
         about: &'static str,
-        asks: &'static [Asked],
+        asks: &'static [Parameter],
         gives: &'static [Content],
     ) -> Self {
         Self {
@@ -122,7 +124,7 @@ impl Operation {
         Self::new(Verb::Post, LocalChange, name, about, gives)
     }
 
-    pub(super) const fn asks(self, asks: &'static [Asked]) -> Self {
+    pub(super) const fn asks(self, asks: &'static [Parameter]) -> Self {
         Self { asks, ..self }
     }
 

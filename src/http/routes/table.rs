@@ -2,14 +2,14 @@
 
 use super::parts::*;
 use super::{
-    Asked, Benchmark, Content, Endpoint as Api, Former, Operation, Route, Row, Verb, former, shapes,
+    Benchmark, Content, Endpoint as Api, Former, Operation, Parameter, Route, Row, Verb, former, shapes,
 };
 use crate::alert::incident::Transition;
 use crate::http::incident_path::Change as Incident;
 use crate::http::reply::Form;
 
 /// A label, for its values.
-const LABEL: &[Asked] = &[must("name", NAME, "The label."), MATCH, START, END, LIMIT];
+const LABEL: &[Parameter] = &[must("name", NAME, "The label."), MATCH, START, END, LIMIT];
 
 /// Every route; the first that fits stands.
 pub(in crate::http) static ROUTES: &[Row] = &[
@@ -433,7 +433,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     )]),
 ];
 
-const COMPARED: &[Asked] = &[
+const COMPARED: &[Parameter] = &[
     must("name", BENCHMARK_NAME, "Its name."),
     may(
         "window",
@@ -443,7 +443,7 @@ const COMPARED: &[Asked] = &[
     START,
     END,
 ];
-const BENCHMARK: &[Asked] = &[must("name", BENCHMARK_NAME, "Its name.")];
+const BENCHMARK: &[Parameter] = &[must("name", BENCHMARK_NAME, "Its name.")];
 const PERFORMANCE: &str = "/api/performance";
 const FORMER: &str = "/api/metrics";
 const METRICS: &[Content] = &[
@@ -452,7 +452,7 @@ const METRICS: &[Content] = &[
 ];
 
 /// A part of a long list.
-const PAGE: &[Asked] = &[
+const PAGE: &[Parameter] = &[
     may(
         "limit",
         r#"{"type":"integer","minimum":1,"maximum":1000}"#,
@@ -460,12 +460,12 @@ const PAGE: &[Asked] = &[
     ),
     may("offset", r#"{"type":"integer","minimum":0,"maximum":4294967295}"#, "After so many."),
 ];
-const COMPONENT: &[Asked] = &[must("name", NAME, "Its name.")];
+const COMPONENT: &[Parameter] = &[must("name", NAME, "Its name.")];
 
-const SILENCE_ID: &[Asked] = &[must("id", NAME, "Its name.")];
-const SESSION: &[Asked] = &[must("name", NAME, "Its name, its id, or `last`.")];
+const SILENCE_ID: &[Parameter] = &[must("id", NAME, "Its name.")];
+const SESSION: &[Parameter] = &[must("name", NAME, "Its name, its id, or `last`.")];
 /// What is asked of sessions.
-const SESSIONS: &[Asked] = &[
+const SESSIONS: &[Parameter] = &[
     may("state", r#"{"type":"array","items":{"enum":["open","ended","failed","lost"]}}"#, "Their states."),
     may(
         "origin",
@@ -480,7 +480,7 @@ const SESSIONS: &[Asked] = &[
         "So many at most; 100 where nothing is said.",
     ),
 ];
-const TASK: &[Asked] = &[must("name", NAME, "Its name.")];
+const TASK: &[Parameter] = &[must("name", NAME, "Its name.")];
 
 /// Something that is changed by POST, and by PUT for those who are used to that.
 macro_rules! change {

@@ -1,9 +1,9 @@
 //! What a tree must fulfil beyond its grammar: types of operands and arguments, and modifiers that fit.
 
-use super::lexer::Wrong;
+use super::lexer::SyntaxError;
 use crate::promql::syntax::{Aggregate, At, Binary, Call, Length, Node, Shift, Tree, Type};
 
-type Checked = Result<(), Wrong>;
+type Checked = Result<(), SyntaxError>;
 
 /// Whether all parts of an expression have types that fit.
 pub(super) fn check(expr: &Tree) -> Checked {
@@ -17,7 +17,7 @@ pub(super) fn check(expr: &Tree) -> Checked {
                 return Ok(());
             }
             let text = "unary expression only allowed on expressions of type scalar or instant vector";
-            Err(Wrong::new(expr.at, format!("{text}, got {:?}", yields.name())))
+            Err(SyntaxError::new(expr.at, format!("{text}, got {:?}", yields.name())))
         }
         Node::Subquery(subquery) => {
             check(&subquery.inner)?;
@@ -25,7 +25,10 @@ pub(super) fn check(expr: &Tree) -> Checked {
                 return Ok(());
             }
             let got = subquery.inner.yields.name();
-            Err(Wrong::new(expr.at, format!("subquery is only allowed on instant vector, got {got} instead")))
+            Err(SyntaxError::new(
+                expr.at,
+                format!("subquery is only allowed on instant vector, got {got} instead"),
+            ))
         }
         Node::Binary(binary) => operands(expr, binary),
         Node::Call(call) => arguments(expr, call),
@@ -39,7 +42,10 @@ fn expect(expr: &Tree, wanted: Type, place: &str) -> Checked {
     if yields == wanted {
         return Ok(());
     }
-    Err(Wrong::new(expr.at, format!("expected type {} in {place}, got {}", wanted.name(), yields.name())))
+    Err(SyntaxError::new(
+        expr.at,
+        format!("expected type {} in {place}, got {}", wanted.name(), yields.name()),
+    ))
 }
 
 fn aggregation(aggregate: &Aggregate) -> Checked {
@@ -55,7 +61,7 @@ fn arguments(expr: &Tree, call: &Call) -> Checked {
     let (least, most) = function.arguments();
     let count = args.len();
     let wrong = |what: String| {
-        Err(Wrong::new(expr.at, format!("expected {what} in call to {:?}, got {count}", function.name)))
+        Err(SyntaxError::new(expr.at, format!("expected {what} in call to {:?}, got {count}", function.name)))
     };
     if least == most && count != most {
         return wrong(format!("{least} argument(s)"));
@@ -78,7 +84,7 @@ fn operands(expr: &Tree, binary: &Binary) -> Checked {
     for side in sides {
         check(side)?;
         if !matches!(side.yields, Type::Scalar | Type::Vector) {
-            return Err(Wrong::new(
+            return Err(SyntaxError::new(
                 side.at,
                 "binary expression must contain only scalar and instant vector types",
             ));
@@ -86,15 +92,18 @@ fn operands(expr: &Tree, binary: &Binary) -> Checked {
     }
     if sides.iter().any(|side| side.yields == Type::Scalar) {
         if !binary.matching.labels.is_empty() {
-            return Err(Wrong::new(expr.at, "vector matching only allowed between instant vectors"));
+            return Err(SyntaxError::new(expr.at, "vector matching only allowed between instant vectors"));
         }
         if binary.op.is_set() {
             let text = format!("set operator {:?} not allowed in binary scalar expression", binary.op.text());
-            return Err(Wrong::new(expr.at, text));
+            return Err(SyntaxError::new(expr.at, text));
         }
     }
     if binary.op.is_set() && binary.matching.many.is_some() {
-        return Err(Wrong::new(expr.at, format!("no grouping allowed for {:?} operation", binary.op.text())));
+        return Err(SyntaxError::new(
+            expr.at,
+            format!("no grouping allowed for {:?} operation", binary.op.text()),
+        ));
     }
     Ok(())
 }
@@ -103,16 +112,17 @@ fn operands(expr: &Tree, binary: &Binary) -> Checked {
 pub(super) fn matching(binary: &Binary, at: usize) -> Checked {
     let Binary { op, left, right, bool, matching } = binary;
     if *bool && !op.compares() {
-        return Err(Wrong::new(at, "bool modifier can only be used on comparison operators"));
+        return Err(SyntaxError::new(at, "bool modifier can only be used on comparison operators"));
     }
     let scalars = left.yields == Type::Scalar && right.yields == Type::Scalar;
     if op.compares() && !bool && scalars {
-        return Err(Wrong::new(at, "comparisons between scalars must use BOOL modifier"));
+        return Err(SyntaxError::new(at, "comparisons between scalars must use BOOL modifier"));
     }
     match matching.labels.iter().find(|label| matching.on && matching.include.contains(label)) {
-        Some(label) => {
-            Err(Wrong::new(at, format!("label {label:?} must not occur in ON and GROUP clause at once")))
-        }
+        Some(label) => Err(SyntaxError::new(
+            at,
+            format!("label {label:?} must not occur in ON and GROUP clause at once"),
+        )),
         None => Ok(()),
     }
 }
@@ -130,9 +140,11 @@ const SHIFTED: &str = "must be preceded by an instant vector selector or range v
 
 pub(super) fn set_at(expr: &mut Tree, at: At) -> Checked {
     let place = expr.at;
-    let Some(shift) = shift(expr) else { return Err(Wrong::new(place, format!("@ modifier {SHIFTED}"))) };
+    let Some(shift) = shift(expr) else {
+        return Err(SyntaxError::new(place, format!("@ modifier {SHIFTED}")));
+    };
     match shift.at.replace(at) {
-        Some(_) => Err(Wrong::new(place, "@ <timestamp> may not be set multiple times")),
+        Some(_) => Err(SyntaxError::new(place, "@ <timestamp> may not be set multiple times")),
         None => Ok(()),
     }
 }
@@ -140,10 +152,10 @@ pub(super) fn set_at(expr: &mut Tree, at: At) -> Checked {
 pub(super) fn set_offset(expr: &mut Tree, offset: Length) -> Checked {
     let place = expr.at;
     let Some(shift) = shift(expr) else {
-        return Err(Wrong::new(place, format!("offset modifier {SHIFTED}")));
+        return Err(SyntaxError::new(place, format!("offset modifier {SHIFTED}")));
     };
     match shift.offset.replace(offset) {
-        Some(_) => Err(Wrong::new(place, "offset may not be set multiple times")),
+        Some(_) => Err(SyntaxError::new(place, "offset may not be set multiple times")),
         None => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
 //! Lengths of time in brackets and behind `offset`, arithmetic with them, and the time behind `@`.
 
-use super::lexer::{Kind, Wrong};
-use super::{DEPTH, Parser, Read};
+use super::lexer::{Kind, SyntaxError};
+use super::{DEPTH, ParseResult, Parser};
 use crate::promql::syntax::{At, Length, Op, Term};
 
 impl Parser<'_> {
-    pub(super) fn at(&mut self) -> Read<At> {
+    pub(super) fn at(&mut self) -> ParseResult<At> {
         let token = self.peek();
         for (word, at) in [("start", At::Start), ("end", At::End)] {
             if self.takes_word(word) {
@@ -25,21 +25,24 @@ impl Parser<'_> {
         let milliseconds = (if negative { -value } else { value } * 1000.0).round();
         // Far beyond any time, and far enough from the bounds of 64 bits for what is added to it.
         if !milliseconds.is_finite() || milliseconds.abs() > 9e15 {
-            return Err(Wrong::new(token.at, format!("timestamp out of bounds for @ modifier: {value}")));
+            return Err(SyntaxError::new(
+                token.at,
+                format!("timestamp out of bounds for @ modifier: {value}"),
+            ));
         }
         Ok(At::Time(milliseconds as i64))
     }
 
     /// The length in brackets, above 0.
-    pub(super) fn length(&mut self, place: &str) -> Read<Length> {
+    pub(super) fn length(&mut self, place: &str) -> ParseResult<Length> {
         let at = self.peek().at;
         let term = self.term(0, place)?;
         match fixed(&term) {
             Some(seconds) if seconds.is_nan() || seconds <= 0.0 => {
-                Err(Wrong::new(at, "duration must be greater than 0"))
+                Err(SyntaxError::new(at, "duration must be greater than 0"))
             }
             Some(seconds) => match milliseconds(seconds, at)? {
-                0 => Err(Wrong::new(at, "duration must be at least 1ms")),
+                0 => Err(SyntaxError::new(at, "duration must be at least 1ms")),
                 milliseconds => Ok(Length::Fixed(milliseconds)),
             },
             None => Ok(Length::Computed(term)),
@@ -47,7 +50,7 @@ impl Parser<'_> {
     }
 
     /// Behind `offset`: one operand, with a sign before it. An operator behind it is that of the expression.
-    pub(super) fn offset(&mut self) -> Read<Length> {
+    pub(super) fn offset(&mut self) -> ParseResult<Length> {
         let at = self.peek().at;
         let negative = self.takes("-");
         if !negative {
@@ -62,7 +65,7 @@ impl Parser<'_> {
     }
 
     /// Arithmetic with durations, whose operators bind more tightly than `above`.
-    fn term(&mut self, above: u8, place: &str) -> Read<Term> {
+    fn term(&mut self, above: u8, place: &str) -> ParseResult<Term> {
         self.deeper(|parser| {
             let mut left = if parser.takes("-") {
                 negated(parser.term(Op::SIGN, place)?)
@@ -79,11 +82,11 @@ impl Parser<'_> {
                 let right = parser.term(op.binds() - u8::from(op == Op::Pow), place)?;
                 if matches!(op, Op::Div | Op::Mod) && fixed(&right) == Some(0.0) {
                     let what = if op == Op::Div { "division" } else { "modulo" };
-                    return Err(Wrong::new(sign.at, format!("{what} by zero")));
+                    return Err(SyntaxError::new(sign.at, format!("{what} by zero")));
                 }
                 length += 1;
                 if op == Op::Atan2 || length > DEPTH {
-                    return Err(Wrong::new(sign.at, "unexpected operator in duration expression"));
+                    return Err(SyntaxError::new(sign.at, "unexpected operator in duration expression"));
                 }
                 left = Term::Binary(op, Box::new((left, right)));
             }
@@ -91,13 +94,13 @@ impl Parser<'_> {
         })
     }
 
-    fn term_operand(&mut self, place: &str) -> Read<Term> {
+    fn term_operand(&mut self, place: &str) -> ParseResult<Term> {
         let token = self.peek();
         match token.kind {
             Kind::Number | Kind::Duration => {
                 let (value, duration) = self.number()?;
                 if value.is_nan() || value.abs() > LARGEST {
-                    return Err(Wrong::new(token.at, "duration out of range"));
+                    return Err(SyntaxError::new(token.at, "duration out of range"));
                 }
                 return Ok(Term::Number { value, duration });
             }
@@ -133,9 +136,9 @@ impl Parser<'_> {
 /// The most seconds of a duration: what nanoseconds in 64 bits hold.
 pub(in crate::promql) const LARGEST: f64 = 9_223_372_036.854_775;
 
-fn milliseconds(seconds: f64, at: usize) -> Read<i64> {
+fn milliseconds(seconds: f64, at: usize) -> ParseResult<i64> {
     if seconds.is_nan() || seconds.abs() > LARGEST {
-        return Err(Wrong::new(at, "duration out of range"));
+        return Err(SyntaxError::new(at, "duration out of range"));
     }
     Ok(((seconds * 1e9).round() / 1e6) as i64)
 }

@@ -51,12 +51,12 @@ impl Token<'_> {
 
 /// What is wrong, and where.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct SyntaxError {
     pub(super) at: usize,
     pub(super) text: String,
 }
 
-impl Wrong {
+impl SyntaxError {
     pub(super) fn new(at: usize, text: impl Into<String>) -> Self {
         Self { at, text: text.into() }
     }
@@ -69,7 +69,7 @@ const SIGNS: [&str; 26] = [
 ];
 
 /// The tokens of a text, the last of which is its end.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Wrong> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     let mut lexer = Lexer { text, at: 0, braces: false, brackets: false, tokens: Vec::new() };
     while let Some(byte) = lexer.peek(0) {
         lexer.token(byte)?;
@@ -105,7 +105,7 @@ impl<'t> Lexer<'t> {
         self.at += length.max(1);
     }
 
-    fn token(&mut self, byte: u8) -> Result<(), Wrong> {
+    fn token(&mut self, byte: u8) -> Result<(), SyntaxError> {
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
             b'#' => self.at += self.count(0, |byte| !matches!(byte, b'\n' | b'\r')),
@@ -133,15 +133,15 @@ impl<'t> Lexer<'t> {
         self.push(kind, length);
     }
 
-    fn string(&mut self, quote: u8) -> Result<(), Wrong> {
+    fn string(&mut self, quote: u8) -> Result<(), SyntaxError> {
         let mut length = 1;
         loop {
             match self.peek(length) {
                 Some(byte) if byte == quote => break,
                 Some(b'\\') if quote != b'`' => length += 2,
-                None => return Err(Wrong::new(self.at, "unterminated quoted string")),
+                None => return Err(SyntaxError::new(self.at, "unterminated quoted string")),
                 Some(b'\n') if quote != b'`' => {
-                    return Err(Wrong::new(self.at, "unterminated quoted string"));
+                    return Err(SyntaxError::new(self.at, "unterminated quoted string"));
                 }
                 Some(_) => length += 1,
             }
@@ -151,7 +151,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// A number, or a duration, which begins as one.
-    fn number(&mut self) -> Result<(), Wrong> {
+    fn number(&mut self) -> Result<(), SyntaxError> {
         // With `e+` and `e-`, all else that letters, digits, dots and underscores make.
         let mut length = 0;
         let hexadecimal = self.peek(0) == Some(b'0') && matches!(self.peek(1), Some(b'x' | b'X'));
@@ -172,16 +172,16 @@ impl<'t> Lexer<'t> {
         {
             self.push(Kind::Duration, length);
         } else {
-            return Err(Wrong::new(self.at, format!("bad number or duration syntax: \"{text}\"")));
+            return Err(SyntaxError::new(self.at, format!("bad number or duration syntax: \"{text}\"")));
         }
         Ok(())
     }
 
-    fn sign(&mut self) -> Result<(), Wrong> {
+    fn sign(&mut self) -> Result<(), SyntaxError> {
         let rest = self.rest();
         let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) else {
             let c = rest.chars().next().unwrap_or_default();
-            return Err(Wrong::new(self.at, format!("unexpected character: {c:?}")));
+            return Err(SyntaxError::new(self.at, format!("unexpected character: {c:?}")));
         };
         match *sign {
             "{" => self.braces = true,

@@ -10,7 +10,7 @@ mod selector;
 pub(super) use duration::LARGEST;
 pub(super) use lexer::number;
 
-use self::lexer::{Kind, Token, Wrong};
+use self::lexer::{Kind, SyntaxError, Token};
 use self::selector::RESERVED;
 use super::error::Error;
 use super::functions::{self, Function};
@@ -32,7 +32,7 @@ pub fn parse(text: &str) -> Result<Expr, Error> {
     let read = || {
         let mut parser = Parser::new(text)?;
         if parser.peek().kind == Kind::End {
-            return Err(Wrong::new(0, "no expression found in input"));
+            return Err(SyntaxError::new(0, "no expression found in input"));
         }
         let tree = parser.expr(0)?;
         parser.end()?;
@@ -76,7 +76,7 @@ fn selected(text: &str, selects: bool, room: &mut Room) -> Result<Vec<Matcher>, 
     read().map_err(|wrong| placed(text, &wrong))
 }
 
-fn placed(text: &str, wrong: &Wrong) -> Error {
+fn placed(text: &str, wrong: &SyntaxError) -> Error {
     Error::invalid(format!("{}: parse error: {}", place(text, wrong.at), wrong.text))
 }
 
@@ -96,12 +96,12 @@ struct Parser<'t> {
     room: Room,
 }
 
-type Read<T> = Result<T, Wrong>;
+type ParseResult<T> = Result<T, SyntaxError>;
 
 impl<'t> Parser<'t> {
-    fn new(text: &'t str) -> Read<Self> {
+    fn new(text: &'t str) -> ParseResult<Self> {
         if text.len() > LONGEST {
-            return Err(Wrong::new(0, format!("the expression is longer than {LONGEST} bytes")));
+            return Err(SyntaxError::new(0, format!("the expression is longer than {LONGEST} bytes")));
         }
         Ok(Self { tokens: lexer::tokens(text)?, next: 0, depth: 0, room: Room::new(PATTERNS) })
     }
@@ -136,7 +136,7 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn unexpected<T>(&self, place: &str, expected: &str) -> Read<T> {
+    fn unexpected<T>(&self, place: &str, expected: &str) -> ParseResult<T> {
         let token = self.peek();
         let mut text = format!("unexpected {}", token.named());
         for (before, part) in [(" in ", place), (", expected ", expected)] {
@@ -145,19 +145,19 @@ impl<'t> Parser<'t> {
                 text.push_str(part);
             }
         }
-        Err(Wrong::new(token.at, text))
+        Err(SyntaxError::new(token.at, text))
     }
 
-    fn expect(&mut self, sign: &str, place: &str) -> Read<()> {
+    fn expect(&mut self, sign: &str, place: &str) -> ParseResult<()> {
         if self.takes(sign) { Ok(()) } else { self.unexpected(place, &format!("\"{sign}\"")) }
     }
 
-    fn end(&self) -> Read<()> {
+    fn end(&self) -> ParseResult<()> {
         if self.peek().kind == Kind::End { Ok(()) } else { self.unexpected("", "") }
     }
 
     /// One level deeper, if there is one.
-    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> ParseResult<T>) -> ParseResult<T> {
         self.depth += 1;
         let result = if self.depth > DEPTH { Err(too_deep(self.peek().at)) } else { read(self) };
         self.depth -= 1;
@@ -165,7 +165,7 @@ impl<'t> Parser<'t> {
     }
 
     /// An expression whose operators bind more tightly than `above`.
-    fn expr(&mut self, above: u8) -> Read<Tree> {
+    fn expr(&mut self, above: u8) -> ParseResult<Tree> {
         self.deeper(|parser| {
             let mut left = parser.operand()?;
             while let Some(op) = parser.peek().operator().filter(|op| op.binds() > above) {
@@ -182,14 +182,14 @@ impl<'t> Parser<'t> {
                 let sign = parser.peek();
                 let text =
                     format!("the operator {} trims native histograms, which are not supported", sign.text);
-                return Err(Wrong::new(sign.at, text));
+                return Err(SyntaxError::new(sign.at, text));
             }
             Ok(left)
         })
     }
 
     /// What stands between operators: a sign and an operand, or something with brackets, `offset` and `@` behind it.
-    fn operand(&mut self) -> Read<Tree> {
+    fn operand(&mut self) -> ParseResult<Tree> {
         let token = self.peek();
         if token.is("-") || token.is("+") {
             self.take();
@@ -219,14 +219,14 @@ impl<'t> Parser<'t> {
                 && ["anchored", "smoothed"].iter().any(|word| token.text.eq_ignore_ascii_case(word))
             {
                 let text = format!("the modifier {} is experimental and not supported", token.text);
-                return Err(Wrong::new(token.at, text));
+                return Err(SyntaxError::new(token.at, text));
             } else {
                 return Ok(expr);
             }
         }
     }
 
-    fn primary(&mut self) -> Read<Tree> {
+    fn primary(&mut self) -> ParseResult<Tree> {
         let token = self.peek();
         match token.kind {
             Kind::Number | Kind::Duration => {
@@ -235,7 +235,7 @@ impl<'t> Parser<'t> {
             }
             Kind::Text => {
                 self.take();
-                let bytes = text::unquote(token.text).map_err(|why| Wrong::new(token.at, why))?;
+                let bytes = text::unquote(token.text).map_err(|why| SyntaxError::new(token.at, why))?;
                 node(token.at, Node::Text(bytes))
             }
             Kind::Sign if token.is("(") => {
@@ -252,15 +252,15 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn closed(&mut self, opened: usize) -> Read<()> {
+    fn closed(&mut self, opened: usize) -> ParseResult<()> {
         match self.peek().kind {
-            Kind::End => Err(Wrong::new(opened, "unclosed left parenthesis")),
+            Kind::End => Err(SyntaxError::new(opened, "unclosed left parenthesis")),
             _ => self.expect(")", ""),
         }
     }
 
     /// What begins with a word: an aggregation, a call or a metric.
-    fn named(&mut self) -> Read<Tree> {
+    fn named(&mut self) -> ParseResult<Tree> {
         let (token, behind) = (self.peek(), self.ahead(1));
         let groups = behind.kind == Kind::Word
             && ["by", "without"].iter().any(|word| behind.text.eq_ignore_ascii_case(word));
@@ -271,7 +271,7 @@ impl<'t> Parser<'t> {
             }
             if Aggregator::EXPERIMENTAL.iter().any(|name| token.text.eq_ignore_ascii_case(name)) {
                 let text = format!("{}() is experimental and not supported", token.text.to_ascii_lowercase());
-                return Err(Wrong::new(token.at, text));
+                return Err(SyntaxError::new(token.at, text));
             }
         }
         if behind.is("(") && Op::read(token.text).is_none() && !RESERVED.contains(&token.text) {
@@ -284,7 +284,7 @@ impl<'t> Parser<'t> {
         node(token.at, Node::Selector(selector))
     }
 
-    fn args(&mut self, place: &str) -> Read<Vec<Tree>> {
+    fn args(&mut self, place: &str) -> ParseResult<Vec<Tree>> {
         let opened = self.peek().at;
         self.expect("(", place)?;
         let mut args = Vec::new();
@@ -299,12 +299,12 @@ impl<'t> Parser<'t> {
                 return Ok(args);
             }
             if self.peek().is(")") {
-                return Err(Wrong::new(comma, "trailing commas not allowed in function call args"));
+                return Err(SyntaxError::new(comma, "trailing commas not allowed in function call args"));
             }
         }
     }
 
-    fn aggregate(&mut self, op: Aggregator, at: usize) -> Read<Tree> {
+    fn aggregate(&mut self, op: Aggregator, at: usize) -> ParseResult<Tree> {
         let before = self.grouping()?;
         let args = self.args("aggregation")?;
         let grouping = if before.is_some() { before } else { self.grouping()? };
@@ -314,20 +314,20 @@ impl<'t> Parser<'t> {
         let mut args = args.into_iter();
         let param = if op.param().is_some() { args.next() } else { None };
         match args.next() {
-            None if given == 0 => Err(Wrong::new(at, "no arguments for aggregate expression provided")),
+            None if given == 0 => Err(SyntaxError::new(at, "no arguments for aggregate expression provided")),
             Some(inner) if given == expected => {
                 let aggregate = Aggregate { op, param, inner, grouping, without };
                 node(at, Node::Aggregate(Box::new(aggregate)))
             }
             _ => {
                 let text = "wrong number of arguments for aggregate expression provided";
-                Err(Wrong::new(at, format!("{text}, expected {expected}, got {given}")))
+                Err(SyntaxError::new(at, format!("{text}, expected {expected}, got {given}")))
             }
         }
     }
 
     /// `by (…)` or `without (…)`.
-    fn grouping(&mut self) -> Read<Option<(bool, Vec<String>)>> {
+    fn grouping(&mut self) -> ParseResult<Option<(bool, Vec<String>)>> {
         if self.takes_word("by") {
             return Ok(Some((false, self.label_list()?)));
         }
@@ -338,18 +338,19 @@ impl<'t> Parser<'t> {
     }
 
     /// A number of any kind; a duration as seconds.
-    fn number(&mut self) -> Read<(f64, bool)> {
+    fn number(&mut self) -> ParseResult<(f64, bool)> {
         let token = self.take();
         if token.kind == Kind::Duration {
-            let milliseconds = text::read_duration(token.text).map_err(|why| Wrong::new(token.at, why))?;
+            let milliseconds =
+                text::read_duration(token.text).map_err(|why| SyntaxError::new(token.at, why))?;
             return Ok((milliseconds as f64 / 1000.0, true));
         }
-        let wrong = || Wrong::new(token.at, format!("error parsing number: \"{}\"", token.text));
+        let wrong = || SyntaxError::new(token.at, format!("error parsing number: \"{}\"", token.text));
         Ok((number(token.text).ok_or_else(wrong)?, false))
     }
 
     /// `[5m]` and `[1h:1m]`.
-    fn range(&mut self, expr: Tree) -> Read<Tree> {
+    fn range(&mut self, expr: Tree) -> ParseResult<Tree> {
         let bracket = self.take().at;
         let range = self.length("subquery or range selector")?;
         let at = expr.at;
@@ -363,28 +364,28 @@ impl<'t> Parser<'t> {
             return self.unexpected("subquery or range", "\":\" or \"]\"");
         }
         let Node::Selector(selector) = expr.node else {
-            return Err(Wrong::new(bracket, "ranges only allowed for vector selectors"));
+            return Err(SyntaxError::new(bracket, "ranges only allowed for vector selectors"));
         };
         if selector.shift.offset.is_some() {
-            return Err(Wrong::new(bracket, "no offset modifiers allowed before range"));
+            return Err(SyntaxError::new(bracket, "no offset modifiers allowed before range"));
         }
         if selector.shift.at.is_some() {
-            return Err(Wrong::new(bracket, "no @ modifiers allowed before range"));
+            return Err(SyntaxError::new(bracket, "no @ modifiers allowed before range"));
         }
         node(at, Node::Range(selector, range))
     }
 }
 
-fn node(at: usize, node: Node) -> Read<Tree> {
+fn node(at: usize, node: Node) -> ParseResult<Tree> {
     let depth = node.below().iter().map(|tree| tree.depth).max().unwrap_or(0) + 1;
     if depth > DEPTH { Err(too_deep(at)) } else { Ok(Tree { at, yields: node.yields(), node, depth }) }
 }
 
-fn too_deep(at: usize) -> Wrong {
-    Wrong::new(at, format!("the expression is nested more than {DEPTH} levels deep"))
+fn too_deep(at: usize) -> SyntaxError {
+    SyntaxError::new(at, format!("the expression is nested more than {DEPTH} levels deep"))
 }
 
-fn function(token: Token<'_>) -> Read<&'static Function> {
+fn function(token: Token<'_>) -> ParseResult<&'static Function> {
     if let Some(function) = functions::find(token.text) {
         return Ok(function);
     }
@@ -392,7 +393,7 @@ fn function(token: Token<'_>) -> Read<&'static Function> {
         Some(why) => format!("the function {}() is not supported: {why}", token.text),
         None => format!("unknown function with name \"{}\"", token.text),
     };
-    Err(Wrong::new(token.at, text))
+    Err(SyntaxError::new(token.at, text))
 }
 
 #[cfg(test)]

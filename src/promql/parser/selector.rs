@@ -1,7 +1,7 @@
 //! Selectors of series, and the lists of labels that operators and aggregations take.
 
-use super::lexer::{Kind, Token, Wrong};
-use super::{Parser, Read};
+use super::lexer::{Kind, SyntaxError, Token};
+use super::{ParseResult, Parser};
 use crate::promql::labels::NAME;
 use crate::promql::matcher::{self, Matcher};
 use crate::promql::syntax::{Matching, Selector, Side};
@@ -11,7 +11,7 @@ use crate::promql::text;
 pub(super) const RESERVED: [&str; 6] = ["atan2", "bool", "group_left", "group_right", "ignoring", "on"];
 
 impl Parser<'_> {
-    pub(super) fn label_list(&mut self) -> Read<Vec<String>> {
+    pub(super) fn label_list(&mut self) -> ParseResult<Vec<String>> {
         self.expect("(", "grouping opts")?;
         let mut labels = Vec::new();
         while !self.takes(")") {
@@ -22,7 +22,7 @@ impl Parser<'_> {
                 _ => return self.unexpected("grouping opts", "label"),
             };
             if label.is_empty() {
-                return Err(Wrong::new(token.at, "invalid label name for grouping: \"\""));
+                return Err(SyntaxError::new(token.at, "invalid label name for grouping: \"\""));
             }
             self.take();
             labels.push(label);
@@ -34,7 +34,7 @@ impl Parser<'_> {
     }
 
     /// What may stand between an operator and its right side.
-    pub(super) fn matching(&mut self) -> Read<(bool, Matching)> {
+    pub(super) fn matching(&mut self) -> ParseResult<(bool, Matching)> {
         let bool = self.takes_word("bool");
         let mut matching = Matching::default();
         let on = self.takes_word("on");
@@ -54,7 +54,7 @@ impl Parser<'_> {
         let fills =
             ["fill", "fill_left", "fill_right"].iter().any(|word| token.text.eq_ignore_ascii_case(word));
         if token.kind == Kind::Word && fills && self.ahead(1).is("(") {
-            return Err(Wrong::new(
+            return Err(SyntaxError::new(
                 token.at,
                 format!("the modifier {} is experimental and not supported", token.text),
             ));
@@ -63,7 +63,7 @@ impl Parser<'_> {
     }
 
     /// A name, conditions in braces, or both. What `selects` must not select everything.
-    pub(super) fn selector(&mut self, selects: bool) -> Read<Selector> {
+    pub(super) fn selector(&mut self, selects: bool) -> ParseResult<Selector> {
         let token = self.peek();
         let reserved = RESERVED.iter().any(|word| token.text.eq_ignore_ascii_case(word));
         let mut selector = Selector::default();
@@ -79,22 +79,25 @@ impl Parser<'_> {
             let twice = selector.matchers.iter().find(|matcher| matcher.name() == NAME);
             if let Some(other) = twice {
                 let text = format!("metric name must not be set twice: {name:?} or {:?}", other.value());
-                return Err(Wrong::new(token.at, text));
+                return Err(SyntaxError::new(token.at, text));
             }
             selector.matchers.extend(Matcher::new(NAME, matcher::Op::Equal, name));
         } else if selects && selector.matchers.iter().all(|matcher| matcher.matches("")) {
-            return Err(Wrong::new(token.at, "vector selector must contain at least one non-empty matcher"));
+            return Err(SyntaxError::new(
+                token.at,
+                "vector selector must contain at least one non-empty matcher",
+            ));
         }
         Ok(selector)
     }
 
-    fn conditions(&mut self, matchers: &mut Vec<Matcher>) -> Read<()> {
+    fn conditions(&mut self, matchers: &mut Vec<Matcher>) -> ParseResult<()> {
         while !self.takes("}") {
             let token = self.peek();
             let name = match token.kind {
                 Kind::Word => token.text.to_owned(),
                 Kind::Text => utf8(token)?,
-                Kind::End => return Err(Wrong::new(token.at, "unexpected end of input inside braces")),
+                Kind::End => return Err(SyntaxError::new(token.at, "unexpected end of input inside braces")),
                 _ => return self.unexpected("label matching", "identifier or \"}\""),
             };
             self.take();
@@ -112,11 +115,14 @@ impl Parser<'_> {
                 None if token.kind == Kind::Text => (NAME.to_owned(), matcher::Op::Equal, name),
                 None => return self.unexpected("label matching", "label matching operator"),
             };
-            let invalid = |why| Wrong::new(token.at, format!("invalid regular expression for {name}: {why}"));
+            let invalid =
+                |why| SyntaxError::new(token.at, format!("invalid regular expression for {name}: {why}"));
             matchers.push(Matcher::within(&mut self.room, &name, op, &value).map_err(invalid)?);
             if !self.peek().is("}") && !self.takes(",") {
                 return match self.peek().kind {
-                    Kind::End => Err(Wrong::new(self.peek().at, "unexpected end of input inside braces")),
+                    Kind::End => {
+                        Err(SyntaxError::new(self.peek().at, "unexpected end of input inside braces"))
+                    }
                     _ => self.unexpected("label matching", "\",\" or \"}\""),
                 };
             }
@@ -125,7 +131,7 @@ impl Parser<'_> {
     }
 }
 
-fn utf8(token: Token<'_>) -> Read<String> {
-    let bytes = text::unquote(token.text).map_err(|why| Wrong::new(token.at, why))?;
-    String::from_utf8(bytes).map_err(|_| Wrong::new(token.at, format!("{} is not UTF-8", token.text)))
+fn utf8(token: Token<'_>) -> ParseResult<String> {
+    let bytes = text::unquote(token.text).map_err(|why| SyntaxError::new(token.at, why))?;
+    String::from_utf8(bytes).map_err(|_| SyntaxError::new(token.at, format!("{} is not UTF-8", token.text)))
 }

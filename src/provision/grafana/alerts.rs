@@ -15,7 +15,7 @@ use crate::provision::Bundle;
 use crate::provision::client::{Answer, Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::{content, core, hash, is_unfinished, unfinished, with_core};
-use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::plan::{Action, ActualObject, DesiredObject, Kind, Step};
 use crate::provision::ruler::span;
 
 /// Where all rules are.
@@ -27,7 +27,7 @@ const DROPPED: &[&str] = &["keep_firing_for"];
 /// Seconds between two evaluations where a group does not say so.
 const INTERVAL: u64 = 60;
 
-pub(super) fn wanted(bundle: &Bundle, source: &str) -> Vec<Wanted> {
+pub(super) fn wanted(bundle: &Bundle, source: &str) -> Vec<DesiredObject> {
     let groups: Vec<_> = bundle.rules.iter().flat_map(|file| &file.groups).collect();
     let mut titles: Vec<String> = Vec::new();
     let mut wanted = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn wanted(bundle: &Bundle, source: &str) -> Vec<Wanted> {
         let interval = group.value.get("interval").and_then(Yaml::as_str).map(span);
         let interval = interval.and_then(|text| text.strip_suffix('s')?.parse().ok()).unwrap_or(INTERVAL);
         let text = text(interval, &rules);
-        wanted.push(Wanted { kind: Kind::RuleGroup, name: group.name.clone(), text });
+        wanted.push(DesiredObject { kind: Kind::RuleGroup, name: group.name.clone(), text });
     }
     wanted
 }
@@ -173,7 +173,10 @@ fn expand(short: &Value, group: &str, folder: &str, mark: &str) -> Value {
     })
 }
 
-pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read(
+    connection: &Connection,
+    wanted: &[DesiredObject],
+) -> Result<Vec<ActualObject>, Failure> {
     let folder = &connection.settings.folder_uid;
     let rules = connection.get(RULES).await?.unwrap_or_default();
     let mut names: Vec<&str> = Vec::new();
@@ -194,8 +197,8 @@ pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<V
 pub(super) async fn one(
     connection: &Connection,
     name: &str,
-    wanted: &[Wanted],
-) -> Result<Option<Found>, Failure> {
+    wanted: &[DesiredObject],
+) -> Result<Option<ActualObject>, Failure> {
     let Some(group) = connection.get(&path(connection, name)).await? else { return Ok(None) };
     let rules = group.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let want = wanted.iter().find(|want| want.kind == Kind::RuleGroup && want.name == name);
@@ -203,7 +206,7 @@ pub(super) async fn one(
 }
 
 /// What a group of a server is, held against what shall be there.
-fn found(name: &str, interval: Option<u64>, rules: &[Value], want: Option<&Wanted>) -> Found {
+fn found(name: &str, interval: Option<u64>, rules: &[Value], want: Option<&DesiredObject>) -> ActualObject {
     let marks: Vec<&str> =
         rules.iter().filter_map(|rule| rule.pointer(&format!("/annotations/{MARK}"))?.as_str()).collect();
     let unfinished = marks.iter().find(|mark| is_unfinished(mark));
@@ -224,11 +227,11 @@ fn found(name: &str, interval: Option<u64>, rules: &[Value], want: Option<&Wante
             }
         }
     }
-    let found = Found::exact(Kind::RuleGroup, name, text(interval, &short), mark);
+    let found = ActualObject::exact(Kind::RuleGroup, name, text(interval, &short), mark);
     let whole = found.mark.as_deref().is_some_and(|mark| content(mark) == hash(&found.text));
     let kept = !dropped.is_empty() && found.mark.as_deref().and_then(core) == Some(&*hash(&core_there));
     let edited = found.mark.is_some() && unfinished.is_none() && !whole && !kept;
-    Found { edited, ..found }
+    ActualObject { edited, ..found }
 }
 
 fn path(connection: &Connection, group: &str) -> String {
@@ -324,7 +327,7 @@ mod tests {
     }
 
     /// A group as it is wanted, and its rules as a server gives them back that was given this mark.
-    fn pushed(mark: impl Fn(&str, &str) -> String) -> (Wanted, u64, Vec<Value>) {
+    fn pushed(mark: impl Fn(&str, &str) -> String) -> (DesiredObject, u64, Vec<Value>) {
         let text = "groups: [{name: g, interval: 30s, rules: [\
             {alert: A, expr: 'up == 0', keep_firing_for: 5m}, {alert: B, expr: 'up == 0'}]}]";
         let bundle = Bundle { rules: vec![rule_file("a.yml", text).unwrap()], ..Bundle::default() };
@@ -353,7 +356,7 @@ mod tests {
         let there = found("g", Some(interval), &rules, Some(&want));
         assert!(!there.edited && there.text == want.text);
         // What is generated changes meanwhile.
-        let other = Wanted { text: want.text.replace("300s", "600s"), ..want.clone() };
+        let other = DesiredObject { text: want.text.replace("300s", "600s"), ..want.clone() };
         let there = found("g", Some(interval), &rules, Some(&other));
         assert!(!there.edited);
         assert!(!found("g", Some(interval), &rules, None).edited, "nor where it is no longer generated");

@@ -7,7 +7,7 @@ use super::Connection;
 use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::{OURS, mark, short};
-use crate::provision::plan::{Found, Kind};
+use crate::provision::plan::{ActualObject, Kind};
 
 /// Annotations that are asked for at once.
 const PAGE: usize = 1000;
@@ -32,11 +32,11 @@ pub(super) async fn write(
 }
 
 /// Those of this deployment, as one object: a run that removes what is ours removes them all.
-pub(super) async fn read(connection: &Connection, owner: &str) -> Result<Option<Found>, Failure> {
+pub(super) async fn read(connection: &Connection, owner: &str) -> Result<Option<ActualObject>, Failure> {
     let ids = ids(connection, owner).await?;
     let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
     let made = Some(mark(&text, owner));
-    Ok((!ids.is_empty()).then(|| Found::exact(Kind::Annotations, NAME, text, made)))
+    Ok((!ids.is_empty()).then(|| ActualObject::exact(Kind::Annotations, NAME, text, made)))
 }
 
 /// Removes them, page by page, and says how many there were.

@@ -10,10 +10,10 @@ use crate::provision::bundle::Dashboard;
 use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::OURS;
-use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::plan::{Action, ActualObject, DesiredObject, Kind, Step};
 
-pub(super) fn wanted(board: &Dashboard, folder: &str) -> Wanted {
-    Wanted { kind: Kind::Dashboard, name: board.uid.clone(), text: canonical(&board.model, folder) }
+pub(super) fn wanted(board: &Dashboard, folder: &str) -> DesiredObject {
+    DesiredObject { kind: Kind::Dashboard, name: board.uid.clone(), text: canonical(&board.model, folder) }
 }
 
 /// The content alone, with sorted keys: without numbers of the server and without our mark.
@@ -35,7 +35,10 @@ fn mark_of(tag: &str) -> Option<&str> {
     tag.strip_prefix(OURS)?.strip_prefix(':')
 }
 
-pub(super) async fn read(connection: &mut Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read(
+    connection: &mut Connection,
+    wanted: &[DesiredObject],
+) -> Result<Vec<ActualObject>, Failure> {
     let boards = wanted.iter().filter(|want| want.kind == Kind::Dashboard);
     let mut uids: Vec<String> = boards.map(|want| want.name.clone()).collect();
     let folder = connection.settings.folder_uid.clone();
@@ -57,7 +60,7 @@ pub(super) async fn read(connection: &mut Connection, wanted: &[Wanted]) -> Resu
     Ok(found)
 }
 
-pub(super) async fn one(connection: &mut Connection, uid: &str) -> Result<Option<Found>, Failure> {
+pub(super) async fn one(connection: &mut Connection, uid: &str) -> Result<Option<ActualObject>, Failure> {
     let path = format!("/api/dashboards/uid/{}", escape(uid));
     let answer = connection.client.send(Request::get(&path)).await?;
     let answer = match answer.status {
@@ -65,8 +68,8 @@ pub(super) async fn one(connection: &mut Connection, uid: &str) -> Result<Option
         404 | 403 => return Ok(None),
         406 => {
             let locked = "it was saved in a schema that this API does not return; save it in the classic schema, or remove it";
-            let found = Found::exact(Kind::Dashboard, uid, "", None);
-            return Ok(Some(Found { locked: Some(locked.to_owned()), ..found }));
+            let found = ActualObject::exact(Kind::Dashboard, uid, "", None);
+            return Ok(Some(ActualObject { locked: Some(locked.to_owned()), ..found }));
         }
         _ => {
             let unreadable = |why| format!("cannot read dashboard \"{uid}\": {why}");
@@ -80,7 +83,7 @@ pub(super) async fn one(connection: &mut Connection, uid: &str) -> Result<Option
     connection.versions.insert((Kind::Dashboard, uid.to_owned()), version);
     let tags = model.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mark = tags.iter().find_map(|tag| mark_of(tag.as_str()?)).map(str::to_owned);
-    let mut found = Found::exact(Kind::Dashboard, uid, canonical(&model, folder), mark);
+    let mut found = ActualObject::exact(Kind::Dashboard, uid, canonical(&model, folder), mark);
     if found.edited && folder == connection.settings.folder_uid {
         found.edited = last_message(connection, uid).await? != found.mark;
     }

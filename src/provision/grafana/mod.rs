@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Failure, Request};
 use super::escape;
 use super::mark::hash;
-use super::plan::{Action, Found, Kind, Step, Wanted, plan};
+use super::plan::{Action, ActualObject, DesiredObject, Kind, Step, plan};
 use super::ruler::Ruler;
 use super::target;
 use super::{Bundle, Operation, Reporter, Run};
@@ -84,7 +84,7 @@ impl Connection {
         self.settings.alerts != Alerts::None
     }
 
-    async fn read_rules(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+    async fn read_rules(&mut self, wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, Failure> {
         let read = match self.alerts {
             Alerts::Import => self.ruler.read(&self.client).await,
             Alerts::RuleGroups => alerts::read(self, wanted).await,
@@ -96,11 +96,15 @@ impl Connection {
         // A token for dashboards may not see rules, and other rules of the folder are none of our business then.
         // Those with our mark may be of another agent of this deployment, one whose alerts Grafana evaluates.
         let ours = read.unwrap_or_default().into_iter().filter(|found| found.mark.is_some());
-        Ok(ours.map(|found| Found { shared: Some(SHARED.to_owned()), ..found }).collect())
+        Ok(ours.map(|found| ActualObject { shared: Some(SHARED.to_owned()), ..found }).collect())
     }
 
     /// What was read of a kind. One that this account may not read does not keep the others from being pushed.
-    fn allowed(&mut self, kind: Kind, read: Result<Vec<Found>, Failure>) -> Result<Vec<Found>, String> {
+    fn allowed(
+        &mut self,
+        kind: Kind,
+        read: Result<Vec<ActualObject>, Failure>,
+    ) -> Result<Vec<ActualObject>, String> {
         match read {
             Err(failure) if failure.status() == Some(403) => {
                 self.unread.push((kind, format!("no {} is pushed: {failure}", kind.word())));
@@ -111,7 +115,7 @@ impl Connection {
     }
 
     /// One object as it is now.
-    async fn look(&mut self, want: &Wanted) -> Result<Vec<Found>, Failure> {
+    async fn look(&mut self, want: &DesiredObject) -> Result<Vec<ActualObject>, Failure> {
         let one = std::slice::from_ref(want);
         let mut found = match want.kind {
             Kind::Folder => self.read_folder(want).await?.into_iter().collect(),
@@ -131,7 +135,7 @@ impl Connection {
     }
 
     /// The folder. Its title is the user's once it is there.
-    async fn read_folder(&mut self, want: &Wanted) -> Result<Option<Found>, Failure> {
+    async fn read_folder(&mut self, want: &DesiredObject) -> Result<Option<ActualObject>, Failure> {
         let answer = self.get_object(&format!("/api/folders/{}", escape(&want.name))).await?;
         let Some(folder) = answer else { return Ok(None) };
         if let Some(title) = folder.get("title").and_then(Value::as_str) {
@@ -140,7 +144,7 @@ impl Connection {
         let locked =
             (want.name != FOLDER).then(|| "the folder was named in the configuration: it stays".to_owned());
         let mark = Some(hash(&want.text));
-        Ok(Some(Found { locked, ..Found::exact(Kind::Folder, &*want.name, &*want.text, mark) }))
+        Ok(Some(ActualObject { locked, ..ActualObject::exact(Kind::Folder, &*want.name, &*want.text, mark) }))
     }
 
     /// What is at a path; nothing if it is not there.
@@ -172,7 +176,7 @@ impl Connection {
                 break;
             }
             tokio::time::sleep(jittered(PAUSE * u32::try_from(look).unwrap_or(1))).await;
-            let want = Wanted { kind: step.kind, name: step.name.clone(), text: step.text.clone() };
+            let want = DesiredObject { kind: step.kind, name: step.name.clone(), text: step.text.clone() };
             let found = match self.look(&want).await {
                 Ok(found) => found,
                 // The reason to look is what a person has to know first.
@@ -290,9 +294,9 @@ impl target::Connection for Connection {
         Ok(())
     }
 
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<DesiredObject>, String> {
         let settings = &self.settings;
-        let mut wanted = vec![Wanted {
+        let mut wanted = vec![DesiredObject {
             kind: Kind::Folder,
             name: settings.folder_uid.clone(),
             text: format!("title: {}\n", settings.folder),
@@ -310,7 +314,7 @@ impl target::Connection for Connection {
         Ok(wanted)
     }
 
-    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, wanted: &[DesiredObject]) -> Result<Vec<ActualObject>, String> {
         let mut found = Vec::new();
         for want in wanted {
             match want.kind {
@@ -323,7 +327,7 @@ impl target::Connection for Connection {
         let rules = self.read_rules(wanted).await;
         let rules = self.allowed(Kind::RuleGroup, rules)?;
         if rules.iter().any(|rules| rules.shared.is_some()) {
-            let needed = |found: &&mut Found| matches!(found.kind, Kind::Folder | Kind::DataSource);
+            let needed = |found: &&mut ActualObject| matches!(found.kind, Kind::Folder | Kind::DataSource);
             found.iter_mut().filter(needed).for_each(|found| found.shared = Some(NEEDED.to_owned()));
         }
         found.extend(rules);
@@ -336,7 +340,7 @@ impl target::Connection for Connection {
         Ok(found)
     }
 
-    async fn left(&mut self, owner: &str) -> Result<Option<Found>, String> {
+    async fn left(&mut self, owner: &str) -> Result<Option<ActualObject>, String> {
         let read = annotation::read(self, owner).await.map(|found| found.into_iter().collect());
         Ok(self.allowed(Kind::Annotations, read)?.pop())
     }

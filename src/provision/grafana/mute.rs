@@ -13,7 +13,7 @@ use crate::provision::Bundle;
 use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::hash;
-use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::plan::{Action, ActualObject, DesiredObject, Kind, Step};
 use crate::render::QUIET;
 
 const PATH: &str = "/api/v1/provisioning/mute-timings";
@@ -25,9 +25,9 @@ fn concerns(settings: &Grafana) -> bool {
     settings.alerts != Alerts::None || settings.policies_file.is_some()
 }
 
-pub(super) fn wanted(settings: &Grafana, bundle: &Bundle) -> Vec<Wanted> {
+pub(super) fn wanted(settings: &Grafana, bundle: &Bundle) -> Vec<DesiredObject> {
     let all = bundle.mute_timings.iter().filter(|_| concerns(settings));
-    let of = |timing: &Value| Wanted {
+    let of = |timing: &Value| DesiredObject {
         kind: Kind::MuteTiming,
         name: timing.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
         text: canonical(timing),
@@ -46,7 +46,10 @@ fn canonical(timing: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&json!({"time_intervals": hours})).unwrap_or_default())
 }
 
-pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read(
+    connection: &Connection,
+    wanted: &[DesiredObject],
+) -> Result<Vec<ActualObject>, Failure> {
     if !concerns(&connection.settings) {
         return Ok(Vec::new());
     }
@@ -69,7 +72,7 @@ pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<V
         let ours = from.as_ref().map_or(equal, |from| from == "api");
         let mark = ours.then(|| hash(&text));
         let locked = (from.as_deref() == Some("file")).then(|| PROVISIONED.to_owned());
-        found.push(Found { locked, ..Found::exact(Kind::MuteTiming, name, text, mark) });
+        found.push(ActualObject { locked, ..ActualObject::exact(Kind::MuteTiming, name, text, mark) });
     }
     Ok(found)
 }

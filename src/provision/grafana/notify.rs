@@ -13,14 +13,14 @@ use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::files;
 use crate::provision::mark::hash;
-use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::plan::{Action, ActualObject, DesiredObject, Kind, Step};
 
 /// What the ids of our contact points begin with.
 const PREFIX: &str = "nx-";
 const POINTS: &str = "/api/v1/provisioning/contact-points";
 const POLICIES: &str = "/api/v1/provisioning/policies";
 
-pub(super) fn wanted(settings: &Grafana) -> Result<Vec<Wanted>, String> {
+pub(super) fn wanted(settings: &Grafana) -> Result<Vec<DesiredObject>, String> {
     let mut wanted = Vec::new();
     if let Some(file) = &settings.contact_points_file {
         let points = load(file)?;
@@ -30,7 +30,7 @@ pub(super) fn wanted(settings: &Grafana) -> Result<Vec<Wanted>, String> {
             let (Some(name), Some(kind)) = (word("name"), word("type")) else {
                 return Err(format!("{}: a contact point has a name, a type and settings", file.display()));
             };
-            wanted.push(Wanted {
+            wanted.push(DesiredObject {
                 kind: Kind::ContactPoint,
                 name: format!("{name} ({kind})"),
                 text: point.to_string(),
@@ -39,7 +39,7 @@ pub(super) fn wanted(settings: &Grafana) -> Result<Vec<Wanted>, String> {
     }
     if let Some(file) = &settings.policies_file {
         let text = canonical(&load(file)?);
-        wanted.push(Wanted { kind: Kind::Policies, name: String::new(), text });
+        wanted.push(DesiredObject { kind: Kind::Policies, name: String::new(), text });
     }
     Ok(wanted)
 }
@@ -58,7 +58,7 @@ fn canonical(tree: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&tree).unwrap_or_default())
 }
 
-pub(super) async fn read_points(connection: &mut Connection) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read_points(connection: &mut Connection) -> Result<Vec<ActualObject>, Failure> {
     let mut found = Vec::new();
     if connection.settings.contact_points_file.is_some() {
         let points = connection.get(POINTS).await?.unwrap_or_default();
@@ -70,16 +70,22 @@ pub(super) async fn read_points(connection: &mut Connection) -> Result<Vec<Found
             // Those that are not ours may share the name: they stay beside ours.
             let Some(mark) = mark else { continue };
             connection.points.entry(name.clone()).or_default().push(word("uid").to_owned());
-            let there = found.iter().any(|found: &Found| found.name == name);
+            let there = found.iter().any(|found: &ActualObject| found.name == name);
             if !there {
-                found.push(Found { edited: false, ..Found::exact(Kind::ContactPoint, name, "", Some(mark)) });
+                found.push(ActualObject {
+                    edited: false,
+                    ..ActualObject::exact(Kind::ContactPoint, name, "", Some(mark))
+                });
             }
         }
     }
     Ok(found)
 }
 
-pub(super) async fn read_tree(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read_tree(
+    connection: &Connection,
+    wanted: &[DesiredObject],
+) -> Result<Vec<ActualObject>, Failure> {
     let Some(want) = wanted.iter().find(|want| want.kind == Kind::Policies) else { return Ok(Vec::new()) };
     let Some(tree) = connection.get(POLICIES).await? else { return Ok(Vec::new()) };
     let text = canonical(&tree);
@@ -87,7 +93,7 @@ pub(super) async fn read_tree(connection: &Connection, wanted: &[Wanted]) -> Res
         return Ok(Vec::new());
     }
     let mark = (text == want.text).then(|| hash(&text));
-    Ok(vec![Found::exact(Kind::Policies, "", text, mark)])
+    Ok(vec![ActualObject::exact(Kind::Policies, "", text, mark)])
 }
 
 /// Whether a tree is the one that a fresh Grafana makes for itself, which is nobody's.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::provision::access::Access;
 use crate::provision::agent::Agent;
-use crate::provision::asked::{Asked, DataSource};
-use crate::provision::target::{Open, Rules, TargetKind};
+use crate::provision::asked::{DashboardSource, DataSource};
+use crate::provision::target::{Rules, TargetKind, TargetSettings};
 use crate::render::{FOLDER, Source};
 use crate::secret::{Exposed, Link};
 
@@ -36,7 +36,7 @@ pub struct Grafana {
     pub folder_uid: String,
     /// The data source that is made, if one is wanted: `agent`, or a server; that of `provision` if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub datasource: Option<Asked>,
+    pub datasource: Option<DashboardSource>,
     /// Whether Grafana evaluates the alert rules.
     #[serde(default)]
     pub alerts: Alerts,
@@ -87,7 +87,7 @@ impl Grafana {
     /// The data source that is made, where it is a server; see [`TargetKind::settle`].
     pub(super) fn server_asked(&self) -> Option<&DataSource> {
         match &self.datasource {
-            Some(Asked::Server(source)) => Some(source),
+            Some(DashboardSource::Server(source)) => Some(source),
             _ => None,
         }
     }
@@ -110,9 +110,9 @@ impl TargetKind for Grafana {
         Some(&self.url)
     }
 
-    fn settle(&mut self, given: Option<&Asked>, agent: &Agent) -> Result<(), String> {
+    fn settle(&mut self, given: Option<&DashboardSource>, agent: &Agent) -> Result<(), String> {
         if let Some(asked) = self.datasource.as_ref().or(given) {
-            self.datasource = Some(Asked::Server(Box::new(asked.source(agent, Some(&self.url))?)));
+            self.datasource = Some(DashboardSource::Server(Box::new(asked.source(agent, Some(&self.url))?)));
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl TargetKind for Grafana {
     }
 }
 
-impl Open for Grafana {
+impl TargetSettings for Grafana {
     type Connection = super::Connection;
 
     fn open(&self) -> Result<super::Connection, String> {

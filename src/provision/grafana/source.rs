@@ -6,15 +6,15 @@ use super::{Connection, PROVISIONED};
 use crate::provision::asked::DataSource;
 use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
-use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::plan::{Action, ActualObject, DesiredObject, Kind, Step};
 use crate::render::Source;
 use crate::render::dashboard::source::TRACES;
 
 /// The key of `jsonData` that has our mark.
 const MARK: &str = "neuralExporter";
-pub(super) fn wanted(source: &DataSource) -> Wanted {
+pub(super) fn wanted(source: &DataSource) -> DesiredObject {
     let model = Source::from(source).model();
-    Wanted { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
+    DesiredObject { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
 }
 
 /// What we set, and nothing that the server adds.
@@ -37,7 +37,10 @@ fn canonical(model: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
 }
 
-pub(super) async fn read(connection: &mut Connection, want: &Wanted) -> Result<Option<Found>, Failure> {
+pub(super) async fn read(
+    connection: &mut Connection,
+    want: &DesiredObject,
+) -> Result<Option<ActualObject>, Failure> {
     let path = format!("/api/datasources/uid/{}", escape(&want.name));
     let Some(model) = connection.get_object(&path).await? else { return Ok(None) };
     let version = model.get("version").and_then(Value::as_i64).unwrap_or_default();
@@ -45,7 +48,10 @@ pub(super) async fn read(connection: &mut Connection, want: &Wanted) -> Result<O
     let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
     let locked = model.get("readOnly").and_then(Value::as_bool) == Some(true);
     let locked = locked.then(|| PROVISIONED.to_owned());
-    Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
+    Ok(Some(ActualObject {
+        locked,
+        ..ActualObject::exact(Kind::DataSource, &*want.name, canonical(&model), mark)
+    }))
 }
 
 pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::alert::incident::{Limits, Notice, Origin, Status, What};
+use crate::alert::incident::{EntryKind, Limits, Notice, Origin, Status};
 use crate::promql::Labels;
 use crate::render::Urgency;
 use crate::respond::incidents::{Options, Retention};
@@ -345,7 +345,8 @@ async fn that_no_hook_is_for_an_alert_is_said_where_one_is_expected() {
         let account = scene.hooks.account();
         assert_eq!(account.missing.get("P1").copied().unwrap_or_default(), count);
         let found = scene.open().remove(0);
-        let said = found.history.iter().filter(|entry| entry.why == MISSING && entry.what == What::Action);
+        let said =
+            found.history.iter().filter(|entry| entry.why == MISSING && entry.what == EntryKind::Action);
         assert_eq!((said.count() as u64, found.status), (count, status));
         let audit = scene.end().await;
         assert_eq!(audit.matches("\"step\":\"missing\"").count() as u64, count);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::alert::incident::{Incident, Wanted};
+use crate::alert::incident::{Incident, IncidentFilter};
 use crate::clock::EARLIEST;
 use crate::store::{Database, Failure, Schema, failure, is_at, set_aside, used_bytes};
 
@@ -193,7 +193,7 @@ impl Reader {
     /// Shows incidents whose alert fired in the span that is asked for, the newest first, until `each` has enough.
     pub(super) fn list(
         &self,
-        wanted: &Wanted,
+        wanted: &IncidentFilter,
         each: &mut dyn FnMut(Incident) -> bool,
     ) -> Result<(), Failure> {
         let mut read = || -> rusqlite::Result<()> {

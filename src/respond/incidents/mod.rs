@@ -14,8 +14,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::alert::incident::{
-    Book, Changed, Desk, Incident, Limits, News, Notice, Refusal, Status as Progress, Transition, Untaken,
-    Wanted, webhook,
+    Book, Changed, Desk, Incident, IncidentFilter, Limits, News, Notice, Refusal, Status as Progress,
+    Transition, Untaken, webhook,
 };
 use crate::clock::{SetClock, now};
 use crate::promql::Labels;
@@ -67,7 +67,7 @@ pub struct Status {
 
 /// What is held under one lock, for moments.
 #[derive(Debug)]
-struct Held {
+struct BookState {
     book: Book,
     /// Whether the file was read, or is not waited for any longer.
     ready: bool,
@@ -77,7 +77,7 @@ struct Held {
     seen: SetClock,
 }
 
-impl Held {
+impl BookState {
     /// The time, in ms; if the clock was set, the times of what lasts go along.
     fn time(&mut self) -> i64 {
         let at = now();
@@ -103,7 +103,7 @@ struct Signal {
 
 #[derive(Debug)]
 struct Shared {
-    held: Mutex<Held>,
+    held: Mutex<BookState>,
     signal: Mutex<Signal>,
     changed: Condvar,
     options: Mutex<Options>,
@@ -124,7 +124,7 @@ impl Incidents {
     pub fn start(options: Options) -> std::io::Result<Self> {
         let book = Book::new(options.limits);
         let shared = Arc::new(Shared {
-            held: Mutex::new(Held { book, ready: false, read: false, seen: SetClock::default() }),
+            held: Mutex::new(BookState { book, ready: false, read: false, seen: SetClock::default() }),
             signal: Mutex::default(),
             changed: Condvar::new(),
             options: Mutex::new(options),
@@ -236,7 +236,7 @@ impl Incidents {
     }
 
     /// Whether the file was read. One that takes too long is not waited for.
-    fn is_ready(&self, held: &mut Held) -> bool {
+    fn is_ready(&self, held: &mut BookState) -> bool {
         held.ready |= now().steady.saturating_sub(self.0.began) > READING;
         held.ready
     }
@@ -267,7 +267,7 @@ impl Shared {
 }
 
 impl Desk for Incidents {
-    fn list(&self, wanted: &Wanted, each: &mut dyn FnMut(Incident) -> bool) -> Option<String> {
+    fn list(&self, wanted: &IncidentFilter, each: &mut dyn FnMut(Incident) -> bool) -> Option<String> {
         // What is in memory is newer than what is in the file.
         let newer: Vec<Incident> = self.0.held.lock().book.visible().cloned().collect();
         let known: std::collections::HashSet<String> =

@@ -49,7 +49,7 @@ fn present() -> i64 {
     now().wall_milliseconds()
 }
 
-fn all(incidents: &Incidents, wanted: &Wanted) -> Vec<Incident> {
+fn all(incidents: &Incidents, wanted: &IncidentFilter) -> Vec<Incident> {
     let mut found = Vec::new();
     let missing = incidents.list(wanted, &mut |incident| {
         found.push(incident);
@@ -64,7 +64,7 @@ fn what_is_acknowledged_is_on_disk_and_found_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let (incidents, at) = (start(options(folder.path())), present());
     incidents.survey(|| vec![notice("a", at - 5_000), notice("b", at)]);
-    let found = all(&incidents, &Wanted::default());
+    let found = all(&incidents, &IncidentFilter::default());
     assert_eq!(found.iter().map(|one| one.labels.get("device")).collect::<Vec<_>>(), ["b", "a"]);
     let id = found[1].id.clone();
     let changed = incidents.change(Transition::Acknowledge, id.get(..6).unwrap(), "ada", "I look").unwrap();
@@ -83,7 +83,7 @@ fn what_is_acknowledged_is_on_disk_and_found_after_a_restart() {
         (Progress::Acknowledged, Some("ada"))
     );
     next.survey(|| vec![notice("a", at - 5_000)]);
-    let resolved = Wanted { states: vec![Progress::Resolved], ..Wanted::default() };
+    let resolved = IncidentFilter { states: vec![Progress::Resolved], ..IncidentFilter::default() };
     assert_eq!(all(&next, &resolved).iter().map(|one| one.labels.get("device")).collect::<Vec<_>>(), ["b"]);
     next.stop(PATIENCE);
     assert_eq!(next.change(Transition::Acknowledge, &found[0].id, "ada", "").unwrap_err(), Refusal::Resolved);
@@ -109,7 +109,7 @@ fn a_file_that_is_not_written_is_not_held_and_what_comes_later_is_kept() {
     until("it is closed", || !is_open(&path));
     incidents.survey(|| vec![notice("a", at)]);
     assert!(incidents.0.wait(incidents.0.ask()), "it is written");
-    let first = all(&incidents, &Wanted::default())[0].id.clone();
+    let first = all(&incidents, &IncidentFilter::default())[0].id.clone();
     assert!(file::Reader::open(&path).unwrap().has(&first));
     until("it is closed again", || !is_open(&path));
     // A file that was removed meanwhile: the next one has what is open.
@@ -122,11 +122,11 @@ fn a_file_that_is_not_written_is_not_held_and_what_comes_later_is_kept() {
     until("both are written", || {
         file::Reader::open(&path).is_ok_and(|reader| open.iter().all(|id| reader.has(id)))
     });
-    assert_eq!((all(&incidents, &Wanted::default()).len(), incidents.failing()), (2, None));
+    assert_eq!((all(&incidents, &IncidentFilter::default()).len(), incidents.failing()), (2, None));
     incidents.stop(PATIENCE);
     until("the thread is through", || !is_open(&path));
     let next = start(options(folder.path()));
-    assert_eq!(all(&next, &Wanted::default()).len(), 2);
+    assert_eq!(all(&next, &IncidentFilter::default()).len(), 2);
     next.stop(PATIENCE);
 }
 
@@ -139,13 +139,13 @@ fn a_list_is_of_memory_and_file_each_incident_once() {
         incidents.survey(|| vec![notice(&name, at - 100_000 + round * 10), notice("x", at - 50_000)]);
     }
     until("it is written", || incidents.0.wait(incidents.0.ask()));
-    let found = all(&incidents, &Wanted::default());
+    let found = all(&incidents, &IncidentFilter::default());
     assert_eq!(found.len(), 21);
     assert!(found.is_sorted_by_key(|incident| std::cmp::Reverse(incident.started)));
-    let some = Wanted { from: Some(at - 99_950), to: Some(at - 99_900), ..Wanted::default() };
+    let some = IncidentFilter { from: Some(at - 99_950), to: Some(at - 99_900), ..IncidentFilter::default() };
     assert_eq!(all(&incidents, &some).len(), 6);
     let mut first = Vec::new();
-    let none = incidents.list(&Wanted::default(), &mut |incident| {
+    let none = incidents.list(&IncidentFilter::default(), &mut |incident| {
         first.push(incident.id);
         first.len() < 3
     });
@@ -162,7 +162,7 @@ fn a_folder_that_cannot_be_written_costs_the_disk_alone() {
     let incidents = start(Options { path: within.join("incidents.db"), ..options(folder.path()) });
     incidents.survey(|| vec![notice("a", present())]);
     let mut found = Vec::new();
-    let missing = incidents.list(&Wanted::default(), &mut |incident| {
+    let missing = incidents.list(&IncidentFilter::default(), &mut |incident| {
         found.push(incident);
         true
     });

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::body::json;
 use super::post::{Place, Post};
 use super::text::{cut, lines, written};
-use super::{Deliver, Sent, Target};
+use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
 
@@ -31,7 +31,7 @@ struct Embed {
 }
 
 impl Deliver for Discord {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let embed = Embed {
                 title: cut(&written(message::TITLE, message, url)?, TITLE),

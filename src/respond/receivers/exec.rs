@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::text::written;
-use super::{Deliver, Failure, Sent, Target};
+use super::{Deliver, Failure, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Program, message};
 use crate::source::poller::exec::launch::{Run, environment, variable};
@@ -29,7 +29,7 @@ struct Exec {
 }
 
 impl Deliver for Exec {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let patience = self.program.timeout.0;
             let late = |_| Err(format!("it took more than {} s and was ended", patience.as_secs_f64()));

@@ -44,12 +44,12 @@ impl Failure {
 }
 
 /// What becomes of a notification.
-pub(super) type Sent<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+pub(super) type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
 /// A way to notify.
 pub(super) trait Deliver: Send + Sync + std::fmt::Debug {
     /// Sends a notification. `url` is where people see the alerts.
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a>;
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a>;
 }
 
 /// A receiver that can be notified.

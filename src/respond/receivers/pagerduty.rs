@@ -8,7 +8,7 @@ use serde_json::json as value;
 use super::body::json;
 use super::post::{Place, Post, secret};
 use super::text::{cut, list, sha256, written};
-use super::{Deliver, Sent, Target};
+use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Pagerduty as Settings, message};
 
@@ -28,7 +28,7 @@ struct Pagerduty {
 }
 
 impl Deliver for Pagerduty {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let key = secret(&self.key).await?;
             let fires = message.status() == Status::Firing;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::body::json;
 use super::post::{Answer, Place, Post};
 use super::text::{cut, lines, written};
-use super::{Deliver, Failure, Sent, Target};
+use super::{Deliver, Failure, SendFuture, Target};
 use crate::alert::dispatch::Message;
 use crate::quote::quote;
 use crate::render::{Slack as Settings, message};
@@ -37,7 +37,7 @@ struct Attachment<'a> {
 }
 
 impl Deliver for Slack {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let title = cut(&written(message::TITLE, message, url)?, TITLE);
             let body = Body {

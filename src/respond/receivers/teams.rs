@@ -5,7 +5,7 @@ use serde_json::json as value;
 use super::body::json;
 use super::post::{Place, Post};
 use super::text::{lines, written};
-use super::{Deliver, Sent, Target};
+use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
 
@@ -13,7 +13,7 @@ use crate::render::{Hook, message};
 struct Teams(Post);
 
 impl Deliver for Teams {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let color = if message.status() == Status::Firing { "Attention" } else { "Good" };
             let title = written(message::TITLE, message, url)?;

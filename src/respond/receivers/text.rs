@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Failure;
 use crate::alert::Template;
-use crate::alert::dispatch::{Message, Posted};
+use crate::alert::dispatch::{Message, PostedAlert};
 use crate::promql::Labels;
 
 /// Alerts that one text shows. Services cut what is longer, or refuse it.
@@ -36,7 +36,7 @@ pub(super) fn lines(template: &str, message: &Message, url: &str) -> Result<Stri
 }
 
 /// Fact: `__text_alert_list` of Alertmanager's `default.tmpl`.
-pub(super) fn list<'a>(alerts: impl Iterator<Item = &'a Posted>) -> String {
+pub(super) fn list<'a>(alerts: impl Iterator<Item = &'a PostedAlert>) -> String {
     let mut text = String::new();
     let pairs = |text: &mut String, labels: &Labels| {
         for (name, value) in labels {
@@ -87,7 +87,7 @@ pub(super) mod testing {
             let device = format!("d{index}");
             let labels =
                 [("alertname", "X"), ("priority", priority), ("severity", severity), ("device", &device)];
-            let posted = Posted {
+            let posted = PostedAlert {
                 labels: Labels::from_pairs(labels),
                 annotations: Labels::from_pairs([("summary", device.as_str()), ("description", "<loud>")]),
                 starts_at: 0,

@@ -1,7 +1,7 @@
 //! Anything that takes Alertmanager's JSON, version 4.
 
 use super::post::{Place, Post};
-use super::{Deliver, Sent, Target};
+use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::Message;
 use crate::render::{Alerts, Hook};
 
@@ -9,7 +9,7 @@ use crate::render::{Alerts, Hook};
 struct Webhook(Post);
 
 impl Deliver for Webhook {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async { self.0.send(message.json(url), &[]).await.map(drop) })
     }
 }

@@ -37,7 +37,7 @@ pub(super) const UNTRIED: Filed = Filed::Waiting { why: String::new() };
 
 /// A report, written for people and for programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct WrittenReport {
     /// One file that opens offline.
     pub html: String,
     /// Every number.
@@ -49,7 +49,7 @@ pub struct Made {
 }
 
 /// Makes the report of a session, or of a time (from, to; ms) that is none.
-pub type Make = dyn Fn(Option<&Session>, (i64, i64)) -> Result<Made, String> + Send + Sync;
+pub type Make = dyn Fn(Option<&Session>, (i64, i64)) -> Result<WrittenReport, String> + Send + Sync;
 
 /// Files what is to be filed, until it is cancelled.
 pub async fn file_reports(sessions: Sessions, make: Arc<Make>, stop: CancellationToken) {
@@ -103,14 +103,14 @@ pub async fn file_window(
     forms: &[Form],
     about: &'static str,
     start: i64,
-    made: &Made,
+    made: &WrittenReport,
 ) -> Result<Vec<String>, String> {
     let stem = move |turn: usize| name::dated(start, about, turn);
     let mark = format!("\"start\":{start}");
     write(folder, stem, mark, pieces(forms, made)).await
 }
 
-fn pieces(forms: &[Form], made: &Made) -> Vec<Piece> {
+fn pieces(forms: &[Form], made: &WrittenReport) -> Vec<Piece> {
     let text = |form: Form| match form {
         Form::Html => made.html.clone().into_bytes(),
         Form::Json => made.json.clone().into_bytes(),

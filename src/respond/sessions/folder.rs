@@ -120,7 +120,7 @@ fn settle(new: &Path, target: &Path) -> io::Result<()> {
 
 /// A report that is in the folder.
 #[derive(Debug, Default)]
-struct Found {
+struct StoredReport {
     files: Vec<PathBuf>,
     /// When it was written, ms since the epoch.
     at: i64,
@@ -133,7 +133,7 @@ struct Found {
 /// # Errors
 /// The folder cannot be read, or a file not be deleted.
 pub(super) fn tidy(folder: &Path, keep: &Keep, now: Option<i64>, marks: &[&str]) -> io::Result<(usize, u64)> {
-    let mut found: HashMap<String, Found> = HashMap::new();
+    let mut found: HashMap<String, StoredReport> = HashMap::new();
     for entry in fs::read_dir(folder)?.take(MOST) {
         let path = entry?.path();
         let ending = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
@@ -150,7 +150,7 @@ pub(super) fn tidy(folder: &Path, keep: &Keep, now: Option<i64>, marks: &[&str])
         one.files.push(path);
         (one.at, one.bytes) = (one.at.max(at), one.bytes + bytes);
     }
-    let mut found: Vec<(String, Found)> = found.into_iter().collect();
+    let mut found: Vec<(String, StoredReport)> = found.into_iter().collect();
     // The newest first.
     found.sort_unstable_by(|(stem, one), (other, two)| (two.at, other).cmp(&(one.at, stem)));
     let oldest = keep

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::saver::{self, Saver};
 use crate::clock::{SetClock, Trusted, now};
 use crate::event::Timestamp;
-use crate::session::{Book, Desk, Filed, Origin, Session, State, Told, Wanted};
+use crate::session::{Book, Desk, Filed, Origin, Session, SessionFilter, SessionNotice, State};
 
-pub use filing::{Made, Make, file_reports, file_window};
+pub use filing::{Make, WrittenReport, file_reports, file_window};
 pub use settings::{Every, Form, Keep, Settings};
 
 /// Bytes of the file.
@@ -153,7 +153,7 @@ impl Sessions {
     }
 
     /// The agent's second: what pipelines said, and what is there now.
-    pub fn look(&self, at: Timestamp, told: &[Told], present: &Present) {
+    pub fn look(&self, at: Timestamp, told: &[SessionNotice], present: &Present) {
         let jump = self.0.times.lock().set.jump(at.wall_milliseconds(), at.steady);
         self.change(|book| {
             if let Some(jump) = jump {
@@ -222,7 +222,7 @@ impl Sessions {
 }
 
 impl Desk for Sessions {
-    fn list(&self, wanted: &Wanted, each: &mut dyn FnMut(&Session) -> bool) {
+    fn list(&self, wanted: &SessionFilter, each: &mut dyn FnMut(&Session) -> bool) {
         let book = self.0.book.lock();
         // It ends with the first that is enough.
         let _ = book.list(wanted).all(each);

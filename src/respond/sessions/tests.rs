@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::event::SessionStep;
 
-fn told(step: SessionStep, at: Timestamp) -> Told {
-    Told { pipeline: "decoder".into(), name: "../../a".into(), step, at }
+fn told(step: SessionStep, at: Timestamp) -> SessionNotice {
+    SessionNotice { pipeline: "decoder".into(), name: "../../a".into(), step, at }
 }
 
 /// So many seconds ago by both clocks.
@@ -29,12 +29,12 @@ async fn until(sessions: &Sessions, what: &str, is: impl Fn(&Session) -> bool) -
     panic!("{what}: {:?}", sessions.find("last"));
 }
 
-fn made(session: Option<&Session>) -> Made {
+fn made(session: Option<&Session>) -> WrittenReport {
     let id = session.map_or_else(String::new, |one| one.id.clone());
-    Made {
+    WrittenReport {
         json: format!("{{\"id\":\"{id}\"}}"),
         html: format!("<!-- \"id\":\"{id}\" -->"),
-        ..Made::default()
+        ..WrittenReport::default()
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_report_is_filed_when_its_folder_is_there_and_once() {
 fn what_has_no_report_says_why() {
     let sessions = Sessions::open(None, Box::new(|| {}));
     let both = [told(SessionStep::Started, ago(60)), told(SessionStep::Ended { seconds: None }, ago(5))];
-    let why = |settings: Settings, told: &[Told]| {
+    let why = |settings: Settings, told: &[SessionNotice]| {
         sessions.configure(&settings);
         sessions.look(now(), told, &Present::default());
         match sessions.find("last").unwrap().report {
@@ -132,7 +132,7 @@ async fn a_report_that_cannot_be_made_holds_up_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let sessions = Sessions::open(None, Box::new(|| {}));
     sessions.configure(&Settings { folder: Some(folder.path().to_owned()), ..Settings::default() });
-    let of = |name: &str, step, at| Told { pipeline: "p".into(), name: name.into(), step, at };
+    let of = |name: &str, step, at| SessionNotice { pipeline: "p".into(), name: name.into(), step, at };
     let both = |name: &str, from, to| {
         [of(name, SessionStep::Started, ago(from)), of(name, SessionStep::Ended { seconds: None }, ago(to))]
     };
@@ -165,7 +165,9 @@ async fn what_cannot_be_written_for_a_week_is_given_up_and_counted() {
         let ms = now().wall_milliseconds() - days * 86_400_000;
         Timestamp { wall: ms.unsigned_abs() * 1_000_000, ..now() }
     };
-    let id = book.begin(crate::session::Open { origin: Origin::Event, of: "p", name: "old" }, at(9)).unwrap();
+    let id = book
+        .begin(crate::session::NewSession { origin: Origin::Event, of: "p", name: "old" }, at(9))
+        .unwrap();
     book.end(&id, at(8), State::Ended);
     book.file(&id, Some(Filed::Waiting { why: "it was full".into() }));
     let document = Document { version: 1, clock: None, sessions: book.all().to_vec() };

@@ -96,14 +96,14 @@ fn is_narrow(folder: &Path) -> bool {
 
 /// What went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Gone {
+struct Removed {
     files: u64,
     bytes: u64,
 }
 
 /// A file, from the folder that is cleaned.
 #[derive(Debug)]
-struct Found {
+struct CleanCandidate {
     /// The names of the folders on the way to it, and its own.
     way: Vec<CString>,
     /// When it was changed, s since 1970.
@@ -114,20 +114,20 @@ struct Found {
 }
 
 /// Files that were changed in one of the spans `wrong`, ms since 1970, are of an unknown age and stay.
-fn clean(folder: &Path, of: &Settings, wrong: &[(i64, i64)]) -> Result<Gone, String> {
+fn clean(folder: &Path, of: &Settings, wrong: &[(i64, i64)]) -> Result<Removed, String> {
     let unknown = |at: i64| wrong.iter().any(|(from, to)| (from / 1000..=to / 1000 + 1).contains(&at));
     let wrong = |why: rustix::io::Errno| format!("{}: {why}", folder.display());
     let root = openat(CWD, folder, FOLDER, Mode::empty()).map_err(wrong)?;
     let device = rustix::fs::fstat(&root).map_err(wrong)?.st_dev;
     let mut found = Vec::new();
     look(&root, &mut Vec::new(), device, &mut found).map_err(wrong)?;
-    found.sort_by_key(|file: &Found| file.changed);
+    found.sort_by_key(|file: &CleanCandidate| file.changed);
     let seconds = |span: Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX);
     let at = now().wall_milliseconds() / 1000;
     let old = of.older_than.map(|age| at.saturating_sub(seconds(age)));
     let young = at.saturating_sub(seconds(of.keep_newer_than));
     let mut all: u64 = found.iter().map(|file| file.bytes).sum();
-    let mut gone = Gone::default();
+    let mut gone = Removed::default();
     let mut refused = None;
     for file in &found {
         let over = of.max_bytes.is_some_and(|most| all > most.0);
@@ -159,7 +159,12 @@ fn clean(folder: &Path, of: &Settings, wrong: &[(i64, i64)]) -> Result<Gone, Str
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Finds the files below a folder of the same file system.
-fn look(at: &OwnedFd, way: &mut Vec<CString>, device: u64, found: &mut Vec<Found>) -> rustix::io::Result<()> {
+fn look(
+    at: &OwnedFd,
+    way: &mut Vec<CString>,
+    device: u64,
+    found: &mut Vec<CleanCandidate>,
+) -> rustix::io::Result<()> {
     let mut below = Vec::new();
     for entry in Dir::read_from(at)? {
         let entry = entry?;
@@ -174,7 +179,7 @@ fn look(at: &OwnedFd, way: &mut Vec<CString>, device: u64, found: &mut Vec<Found
                 let mut way = way.clone();
                 way.push(name.to_owned());
                 let bytes = u64::try_from(of.st_blocks).unwrap_or_default().saturating_mul(512);
-                found.push(Found { way, changed: of.st_mtime, bytes, inode: of.st_ino });
+                found.push(CleanCandidate { way, changed: of.st_mtime, bytes, inode: of.st_ino });
             }
             FileType::Directory if of.st_dev == device => below.push(name.to_owned()),
             _ => {}
@@ -194,7 +199,7 @@ fn look(at: &OwnedFd, way: &mut Vec<CString>, device: u64, found: &mut Vec<Found
 }
 
 /// Deletes a file, if it is still the one that was found.
-fn delete(root: &OwnedFd, file: &Found) -> rustix::io::Result<()> {
+fn delete(root: &OwnedFd, file: &CleanCandidate) -> rustix::io::Result<()> {
     let Some((name, folders)) = file.way.split_last() else { return Ok(()) };
     let mut open: Option<OwnedFd> = None;
     for folder in folders {
@@ -252,7 +257,7 @@ mod tests {
         all
     }
 
-    fn clean(folder: &Path, of: &Settings) -> Result<Gone, String> {
+    fn clean(folder: &Path, of: &Settings) -> Result<Removed, String> {
         super::clean(folder, of, &[])
     }
 
@@ -300,7 +305,7 @@ mod tests {
         let one = std::fs::metadata(folder.path().join("a")).unwrap().blocks() * 512;
         assert_eq!(
             clean(folder.path(), &settings(None, Some(2 * one))).unwrap(),
-            Gone { files: 2, bytes: 2 * one }
+            Removed { files: 2, bytes: 2 * one }
         );
         assert_eq!(left(folder.path()), ["c", "d"]);
         assert_eq!(clean(folder.path(), &settings(None, Some(0))).unwrap().files, 1);

@@ -78,7 +78,7 @@ pub struct Status {
 
 /// Why a task is not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum StartError {
     /// There is none of that name.
     Unknown,
     /// It runs already.
@@ -90,7 +90,7 @@ pub enum Refused {
 /// What is known of a task after a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Known {
+struct TaskTimes {
     /// Times in ms since 1970.
     started: Option<i64>,
     succeeded: Option<i64>,
@@ -104,26 +104,26 @@ struct Document {
     clock: Option<i64>,
     /// Spans of time that a clock said which was wrong, ms since 1970; the newest.
     wrong: Vec<(i64, i64)>,
-    tasks: BTreeMap<String, Known>,
+    tasks: BTreeMap<String, TaskTimes>,
 }
 
 #[derive(Debug)]
-struct One {
+struct TaskState {
     task: Arc<Task>,
     standing: Standing,
-    known: Known,
+    known: TaskTimes,
     status: Status,
 }
 
 /// The tasks of an agent.
 #[derive(Clone, Debug)]
 pub struct Tasks {
-    all: Arc<Mutex<Vec<One>>>,
+    all: Arc<Mutex<Vec<TaskState>>>,
     asked: mpsc::Sender<usize>,
 }
 
 struct Runner {
-    all: Arc<Mutex<Vec<One>>>,
+    all: Arc<Mutex<Vec<TaskState>>>,
     around: Arc<Around>,
     saver: Option<Saver>,
     running: JoinSet<Result<String, String>>,
@@ -170,9 +170,9 @@ impl Tasks {
                 ..Status::default()
             };
             let standing = Standing::new(task.schedule(), before, at, chance());
-            One { task: Arc::new(task.clone()), standing, known, status }
+            TaskState { task: Arc::new(task.clone()), standing, known, status }
         };
-        let all: Arc<Mutex<Vec<One>>> = Arc::new(Mutex::new(tasks.iter().map(one).collect()));
+        let all: Arc<Mutex<Vec<TaskState>>> = Arc::new(Mutex::new(tasks.iter().map(one).collect()));
         let (asked, waiting) = mpsc::channel(WAITING);
         let (saved, clock, wrong) = (all.clone(), around.clock.clone(), around.wrong.clone());
         *clock.lock() = Trusted::since(known.clock);
@@ -203,7 +203,7 @@ impl Tasks {
     #[must_use]
     pub fn list(&self) -> Vec<Status> {
         let at = steady();
-        let status = |one: &One| Status {
+        let status = |one: &TaskState| Status {
             running: one.standing.is_running(),
             due_seconds: one.standing.due().map(|due| due.saturating_sub(at) as f64 / 1e3),
             overdue: one.standing.is_overdue(at),
@@ -216,12 +216,12 @@ impl Tasks {
     ///
     /// # Errors
     /// It is not begun.
-    pub fn begin(&self, name: &str) -> Result<u64, Refused> {
+    pub fn begin(&self, name: &str) -> Result<u64, StartError> {
         let all = self.all.lock();
-        let place = all.iter().position(|one| one.task.name == name).ok_or(Refused::Unknown)?;
-        let one = all.get(place).filter(|one| !one.standing.is_running()).ok_or(Refused::Running)?;
+        let place = all.iter().position(|one| one.task.name == name).ok_or(StartError::Unknown)?;
+        let one = all.get(place).filter(|one| !one.standing.is_running()).ok_or(StartError::Running)?;
         let runs = one.status.runs;
-        self.asked.try_send(place).map_err(|_| Refused::Busy)?;
+        self.asked.try_send(place).map_err(|_| StartError::Busy)?;
         Ok(runs)
     }
 }

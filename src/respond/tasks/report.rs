@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Around, Job, Run};
-use crate::alert::dispatch::{Message, Posted, Reason, Sheet, Status};
+use crate::alert::dispatch::{Message, PostedAlert, Reason, Sheet, Status};
 use crate::clock::now;
 use crate::promql::Labels;
 use crate::respond::receivers;
-use crate::respond::sessions::{Made, file_window};
+use crate::respond::sessions::{WrittenReport, file_window};
 use crate::setting::Span;
 use crate::source::aside::apart;
 
@@ -78,7 +78,7 @@ impl Job for Settings {
 }
 
 /// Makes it. A task may run before the history is there, right after the start.
-async fn made(around: &Around, patience: Duration, time: (i64, i64)) -> Result<Made, String> {
+async fn made(around: &Around, patience: Duration, time: (i64, i64)) -> Result<WrittenReport, String> {
     for attempt in 1.. {
         let make = around.make.clone();
         match apart(REPORT, patience, move || make(None, time)).await.flatten() {
@@ -106,13 +106,13 @@ async fn send(receiver: &crate::render::Receiver, message: &Message, url: &str) 
 }
 
 /// The verdict as a notification, of the form that receivers know.
-fn message(made: &Made, name: &str, (start, end): (i64, i64), url: &str) -> Message {
+fn message(made: &WrittenReport, name: &str, (start, end): (i64, i64), url: &str) -> Message {
     let said: String = made.said.join("\n").chars().take(SHOWN).collect();
     let labels = Labels::from_pairs([("alertname", "NeuralReport"), ("report", name), ("severity", "info")]);
     let link = format!("{url}/api/v1/report?format=html&start={}&end={}", start / 1000, end / 1000);
     let annotations =
         Labels::from_pairs([("summary", &*made.verdict), ("description", &*said), ("dashboard_url", &*link)]);
-    let posted = Posted {
+    let posted = PostedAlert {
         labels: labels.clone(),
         annotations,
         starts_at: start,
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_notification_has_the_verdict_and_what_is_wrong() {
-        let made = Made {
+        let made = WrittenReport {
             html: "<h1>x</h1>".into(),
             json: String::new(),
             verdict: "Usable with care: cyton lost 2 % of its packets".into(),

@@ -63,7 +63,10 @@ async fn one_that_hangs_costs_itself_alone_and_all_is_ended_at_the_stop() {
     assert_eq!(&*list[3].outcome, "sh failed (exit status: 3), saying: why");
     assert_eq!((&*list[4].outcome, list[4].last_success.is_some()), ("all is well", true));
     assert!(list[5].outcome.starts_with("there is no event log"));
-    assert_eq!((tasks.begin("none"), tasks.begin("long")), (Err(Refused::Unknown), Err(Refused::Running)));
+    assert_eq!(
+        (tasks.begin("none"), tasks.begin("long")),
+        (Err(StartError::Unknown), Err(StartError::Running))
+    );
     assert_eq!(tasks.begin("fails"), Ok(1));
     until(&tasks, |list| list[3].failures == 2).await;
     stop.cancel();

@@ -81,7 +81,7 @@ impl Follower {
         let mut following = Following {
             buffer: Vec::new(),
             ages: Vec::with_capacity(AGES),
-            known: Known::default(),
+            known: ReportedCounters::default(),
             seen: None,
             blocking: None,
             odd: None,
@@ -98,7 +98,7 @@ impl Follower {
 
 /// Counters that were reported so far.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct ReportedCounters {
     stamps: Stamps,
     not_finite: u64,
     jumps: u64,
@@ -109,7 +109,7 @@ struct Following<'c> {
     clock: &'c Mutex<Clock>,
     buffer: Vec<u8>,
     ages: Vec<f64>,
-    known: Known,
+    known: ReportedCounters,
     /// The start of the stream that was met last.
     seen: Option<String>,
     /// The start of the stream whose outlet was asked whether it waits for readers, and whether it does.
@@ -121,7 +121,7 @@ struct Following<'c> {
 
 /// What was seen of one connection.
 #[derive(Default)]
-struct Seen {
+struct ConnectionCounts {
     /// Seconds since something came, and since the connection began.
     silent: u32,
     passed: u32,
@@ -362,7 +362,7 @@ impl Following<'_> {
         buffer.resize(if heavy { READ_HEAVY } else { READ }, 0);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = Seen::default();
+        let mut seen = ConnectionCounts::default();
         let mut rest = None;
         let ended = loop {
             tokio::select! {
@@ -400,7 +400,12 @@ impl Following<'_> {
     }
 
     /// One more second has passed. Says whether the stream is read on.
-    fn second(&mut self, seen: &mut Seen, judged: &mut JudgedInlet, waiting: Option<u64>) -> bool {
+    fn second(
+        &mut self,
+        seen: &mut ConnectionCounts,
+        judged: &mut JudgedInlet,
+        waiting: Option<u64>,
+    ) -> bool {
         seen.silent += 1;
         seen.passed += 1;
         if judged.inlet.needs_more() && seen.silent > STALLED {
@@ -420,7 +425,7 @@ impl Following<'_> {
     /// Takes what one read returned. Says whether the stream is read on.
     async fn take(
         &mut self,
-        seen: &mut Seen,
+        seen: &mut ConnectionCounts,
         bytes: &[u8],
         target: &Target,
         judged: &mut JudgedInlet,
@@ -517,7 +522,7 @@ impl Following<'_> {
         };
         self.known.jumps = jumps;
         let (now_known, name) = (self.known, self.name());
-        let grown = |of: fn(&Known) -> u64| of(&now_known).saturating_sub(of(&before));
+        let grown = |of: fn(&ReportedCounters) -> u64| of(&now_known).saturating_sub(of(&before));
         let state = StreamState {
             name,
             reconnects,

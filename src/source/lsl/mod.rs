@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use search::Search;
-pub use settings::{Mode, Scope, Settings, Wanted};
+pub use settings::{Mode, Scope, Settings, StreamFilter};
 
 use super::Feed;
 use super::kind::{Kind, Start};

@@ -19,7 +19,7 @@ pub struct Settings {
     /// The session that streams must belong to.
     pub session: String,
     /// The streams that are followed; all of them if there is nothing here.
-    pub streams: Vec<Wanted>,
+    pub streams: Vec<StreamFilter>,
     /// How closely streams are followed.
     pub mode: Mode,
     /// Whether samples are read of streams whose outlet makes its program wait for each reader, too (liblsl's
@@ -94,7 +94,7 @@ impl Mode {
 /// Streams that are followed: those of which everything is true that is said here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wanted {
+pub struct StreamFilter {
     /// The stream's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -115,7 +115,7 @@ pub struct Wanted {
     pub mode: Option<Mode>,
 }
 
-impl Wanted {
+impl StreamFilter {
     fn admits(&self, info: &Info) -> bool {
         let same = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
         same(&self.name, &info.name)
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(settings.wants(&eeg), Some(Mode::Full));
         let kind = Some("EEG".to_owned());
         settings.streams =
-            vec![Wanted { kind: kind.clone(), mode: Some(Mode::Decimate), ..Wanted::default() }];
+            vec![StreamFilter { kind: kind.clone(), mode: Some(Mode::Decimate), ..StreamFilter::default() }];
         assert_eq!(settings.wants(&eeg), Some(Mode::Decimate));
         assert_eq!(settings.wants(&stream("a", "Gaze", 250.0)), None);
         settings.streams[0].name = Some("b".to_owned());

@@ -99,11 +99,11 @@ struct Listener {
     settings: Settings,
     link: Datagrams<Cerebus>,
     feed: Feed,
-    groups: Vec<One>,
+    groups: Vec<GroupInfo>,
 }
 
 /// One group.
-struct One {
+struct GroupInfo {
     number: u8,
     stream: &'static str,
     feed: Feed,
@@ -126,7 +126,7 @@ impl Listener {
                 group.list(channels);
             }
             let judged = JudgedStream::new(group, self.settings.signal.clone());
-            self.groups.push(One {
+            self.groups.push(GroupInfo {
                 number,
                 stream,
                 feed,
@@ -139,7 +139,7 @@ impl Listener {
     }
 }
 
-impl One {
+impl GroupInfo {
     fn handle(&mut self, at: Timestamp, rows: &[u8]) {
         let Self { feed, judged, up, .. } = self;
         if !std::mem::replace(up, true) {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::analysis::quality::{Judged, Settings};
+use crate::analysis::quality::{AssessedDecoder, Settings};
 use crate::backoff::{Backoff, PAUSE};
 use crate::clock::now;
 use crate::decode::dialogue::TICK;
@@ -64,7 +64,7 @@ pub(super) trait Inlet: Decoder {
     fn report(&mut self, _out: &mut Sink<'_>) {}
 }
 
-impl Inlet for Judged {}
+impl Inlet for AssessedDecoder {}
 
 /// Where a stream is, and how long it is left alone after it ended.
 pub(super) struct Endpoint {
@@ -83,13 +83,14 @@ pub(super) async fn judge<D: Decoder + 'static>(
     decoder: fn(&str, bool) -> D,
 ) {
     let mut again = false;
-    let new = || Judged::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal.clone());
+    let new =
+        || AssessedDecoder::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal.clone());
     // The bytes are not recorded: a conversation cannot be played again from the one half of it.
     follow(Endpoint { address, pause: PAUSE }, feed.stream(name), stop, new).await;
 }
 
 /// Why a connection ended.
-enum Ended {
+enum Disconnect {
     /// There is nobody, or the way there broke.
     Lost(io::Error),
     Closed,
@@ -97,7 +98,7 @@ enum Ended {
     Broken,
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for Disconnect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Lost(error) => error.fmt(f),
@@ -125,7 +126,7 @@ pub(super) async fn follow<I: Inlet>(
         let attend = async {
             let mut peer = match connect(address).await {
                 Ok(peer) => peer,
-                Err(error) => return Ended::Lost(error),
+                Err(error) => return Disconnect::Lost(error),
             };
             let mut inlet = new();
             let ended = read(&mut peer, &feed, &mut inlet, &mut buffer).await;
@@ -166,7 +167,7 @@ async fn connect(address: &str) -> io::Result<TcpStream> {
 }
 
 /// Reads one connection to its end.
-async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer: &mut [u8]) -> Ended {
+async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer: &mut [u8]) -> Disconnect {
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = Vec::new();
@@ -178,8 +179,8 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
         if !said.is_empty() {
             match timeout(PATIENCE, peer.write_all(&said)).await {
                 Ok(Ok(())) => said.clear(),
-                Ok(Err(error)) => return Ended::Lost(error),
-                Err(_) => return Ended::Stalled,
+                Ok(Err(error)) => return Disconnect::Lost(error),
+                Err(_) => return Disconnect::Stalled,
             }
         }
         tokio::select! {
@@ -187,7 +188,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
                 silent += 1;
                 beat = beat.wrapping_add(1);
                 if inlet.needs_more() && silent > STALLED {
-                    return Ended::Stalled;
+                    return Disconnect::Stalled;
                 }
                 if up && beat.is_multiple_of(BEATS) {
                     feed.batch(now(), |out| inlet.report(out));
@@ -195,9 +196,9 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
             }
             read = peer.read(buffer) => {
                 let count = match read {
-                    Ok(0) => return Ended::Closed,
+                    Ok(0) => return Disconnect::Closed,
                     Ok(count) => count,
-                    Err(error) => return Ended::Lost(error),
+                    Err(error) => return Disconnect::Lost(error),
                 };
                 silent = 0;
                 if !std::mem::replace(&mut up, true) {
@@ -206,7 +207,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
                 }
                 feed.decode(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);
                 if inlet.is_broken() {
-                    return Ended::Broken;
+                    return Disconnect::Broken;
                 }
             }
         }

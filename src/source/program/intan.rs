@@ -19,8 +19,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Endpoint, follow};
-use super::{Expect, Known};
-use crate::analysis::quality::{self, Judged};
+use super::{Expect, LastState};
+use crate::analysis::quality::{self, AssessedDecoder};
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::board::Boards;
@@ -152,7 +152,10 @@ async fn read(
     let new = || {
         // What the program says now: it may have been restarted with another rate.
         let rate = (*rate.borrow()).unwrap_or(first);
-        Judged::new(Box::new(Boards::new(Intan::new(rate, waveforms.volts))), settings.signal.clone())
+        AssessedDecoder::new(
+            Box::new(Boards::new(Intan::new(rate, waveforms.volts))),
+            settings.signal.clone(),
+        )
     };
     follow(place, feed.clone(), stop.clone(), new).await;
 }
@@ -168,7 +171,7 @@ async fn watch_rate(
     let mut watcher = RateWatcher {
         settings,
         feed,
-        known: Known::default(),
+        known: LastState::default(),
         link: None,
         program: ProgramReport::default(),
     };
@@ -200,7 +203,7 @@ struct ProgramReport {
 struct RateWatcher<'s> {
     settings: &'s Settings,
     feed: &'s Feed,
-    known: Known,
+    known: LastState,
     link: Option<Link>,
     program: ProgramReport,
 }
@@ -443,7 +446,7 @@ mod tests {
         let mut watcher = RateWatcher {
             settings: &settings,
             feed: &feed,
-            known: Known::default(),
+            known: LastState::default(),
             link: None,
             program: ProgramReport::default(),
         };

@@ -46,9 +46,9 @@ impl Expect {
 
 /// What was last known of what a program does.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known(Option<ProgramState>);
+struct LastState(Option<ProgramState>);
 
-impl Known {
+impl LastState {
     /// Takes what it does now. Says whether that is something else.
     fn changes(&mut self, state: ProgramState) -> bool {
         self.0.replace(state) != Some(state)

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Endpoint, Inlet, follow};
-use super::{Expect, Known};
+use super::{Expect, LastState};
 use crate::analysis::quality::{self, Judge};
 use crate::backoff::Backoff;
 use crate::clock::now;
@@ -150,7 +150,7 @@ struct Server {
 
 #[derive(Default)]
 struct State {
-    known: Known,
+    known: LastState,
     /// Questions until the signal chain is looked at.
     look: u32,
     /// What it was then. It is reported each time: what a poll does not show is taken for gone.

@@ -13,10 +13,10 @@ use crate::listen::network;
 
 /// The connections of one socket.
 #[derive(Debug, Default)]
-pub(super) struct Shares(Mutex<Open>);
+pub(super) struct Shares(Mutex<OpenShares>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenShares {
     all: usize,
     /// Of other machines.
     of: HashMap<u128, usize>,

@@ -129,7 +129,7 @@ impl Line {
 
 /// What a benchmark is made of.
 #[derive(Debug)]
-pub struct Given<'a> {
+pub struct BenchmarkInput<'a> {
     /// Its name.
     pub name: String,
     /// Its time.
@@ -208,8 +208,8 @@ fn sparse(answer: Option<&Value>, step: i64) -> Option<String> {
 
 /// Makes a benchmark.
 #[must_use]
-pub fn build(given: Given<'_>) -> Benchmark {
-    let Given { name, time, step, source, answers, only } = given;
+pub fn build(given: BenchmarkInput<'_>) -> Benchmark {
+    let BenchmarkInput { name, time, step, source, answers, only } = given;
     let step = step.max(time.window() / POINTS).max(1);
     let mut lines = Vec::new();
     let notes = sparse(answers.get(LINES.len()).and_then(Option::as_ref), step).into_iter().collect();

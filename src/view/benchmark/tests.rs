@@ -29,7 +29,7 @@ fn hour(key: &str, labels: &[(&str, &str)], points: &[f64]) -> Benchmark {
         (line.key == key).then_some(Value::Matrix(vec![series]))
     });
     let (name, source) = ("b".to_owned(), "x".to_owned());
-    build(Given { name, time: HOUR, step: STEP, source, answers: answers.collect(), only: &[] })
+    build(BenchmarkInput { name, time: HOUR, step: STEP, source, answers: answers.collect(), only: &[] })
 }
 
 const STAGE: &[(&str, &str)] = &[("pipeline", "bci"), ("stage", "decode")];
@@ -135,7 +135,14 @@ fn steps_with_too_few_scrapes_are_told() {
         let labels = Labels::from_pairs([("instance", "a")]);
         let mut answers = vec![None; questions(HOUR, STEP).len()];
         *answers.last_mut().unwrap() = Some(Value::Matrix(vec![Series { labels, samples }]));
-        build(Given { name: "b".into(), time: HOUR, step: STEP, source: "x".into(), answers, only: &[] })
+        build(BenchmarkInput {
+            name: "b".into(),
+            time: HOUR,
+            step: STEP,
+            source: "x".into(),
+            answers,
+            only: &[],
+        })
     };
     let (asked, _) = questions(HOUR, STEP).pop().unwrap();
     assert_eq!(asked, "count_over_time(neural_agent_build_info[60000ms])");
@@ -172,7 +179,8 @@ fn lines_are_those_that_are_wanted_and_machines_are_told_apart() {
             LINES.iter().map(|line| (line.key == "device_rate").then(|| Value::Matrix(series.to_vec())));
         let only: Vec<_> = only.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         let (name, source) = ("b".to_owned(), "x".to_owned());
-        build(Given { name, time, step: STEP, source, answers: answers.collect(), only: &only }).lines
+        build(BenchmarkInput { name, time, step: STEP, source, answers: answers.collect(), only: &only })
+            .lines
     };
     let two = [of("a", "cyton"), of("a", "ganglion")];
     assert_eq!(make(&two, &[]).len(), 2);

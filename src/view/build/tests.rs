@@ -1,11 +1,11 @@
 //! Snapshots of boards, alerts and stages as they should and should not be.
 
 use super::*;
-use crate::alert::health::{Judged as Component, Reason};
+use crate::alert::health::{ComponentHealth as Component, Reason};
 use crate::catalog;
 use crate::promql;
 use crate::promql::{Each, Error, Sample, Select, Selection, moment_ms, read_labels};
-use crate::view::{Wanted, html};
+use crate::view::{SeriesNames, html};
 
 /// Now: 2023-11-14T22:13:20Z.
 const NOW: i64 = 1_700_000_000_000;
@@ -27,12 +27,12 @@ fn line(series: &str, from: f64, by: f64) -> (Labels, Vec<Sample>) {
 }
 
 fn shown(scrape: &str, past: Vec<(Labels, Vec<Sample>)>, health: Health) -> Snapshot {
-    let wanted = Wanted::of(card::questions().map(Ask::text));
+    let wanted = SeriesNames::of(card::questions().map(Ask::text));
     let latest = Latest::read(NOW, scrape, &wanted);
     let past = Past::ask(&Samples(past), NOW, &|| None);
     assert_eq!(past.notes, Vec::<String>::new(), "every question can be asked");
     let limits = Limits::default();
-    build(Given {
+    build(SnapshotInput {
         latest: &latest,
         past: &past,
         limits: &limits,
@@ -273,10 +273,10 @@ fn what_is_wrong_with_the_agent_is_said() {
     let latest = Latest::read(
         NOW,
         "neural_agent_build_info{version=\"0\"} 1\n",
-        &Wanted::of(card::questions().map(Ask::text)),
+        &SeriesNames::of(card::questions().map(Ask::text)),
     );
     let (past, limits) = (Past::absent("the history is off"), Limits::default());
-    let seen = build(Given {
+    let seen = build(SnapshotInput {
         latest: &latest,
         past: &past,
         limits: &limits,

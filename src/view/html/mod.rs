@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::screen::sign;
 use super::words::span;
 use super::{Alert, Incident, Sentence, Snapshot, Status};
-use crate::analysis::Seen;
+use crate::analysis::EnvelopeView;
 use crate::catalog::card::CARDS;
 use crate::promql::moment;
 
@@ -128,7 +128,12 @@ pub fn fragments(snapshot: &Snapshot) -> Vec<Fragment> {
 
 /// The page of one card. Where signals may be seen `seen` has what is seen of its.
 #[must_use]
-pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str, seen: Option<Option<&Seen>>) -> Option<String> {
+pub fn card_page(
+    snapshot: &Snapshot,
+    kind: &str,
+    name: &str,
+    seen: Option<Option<&EnvelopeView>>,
+) -> Option<String> {
     let found = snapshot.cards.iter().find(|card| card.kind == kind && card.name == name)?;
     let title = if name.is_empty() { kind } else { name };
     let address = format!("live?preview={}", utf8_percent_encode(name, NON_ALPHANUMERIC));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::analysis::{Extent, PIECES, Seen};
+use crate::analysis::{EnvelopeView, Extent, PIECES};
 use crate::catalog::Unit;
 use crate::view::Card;
 use crate::view::words::amount;
@@ -25,7 +25,7 @@ pub fn channel_names(card: &Card) -> Vec<(usize, String)> {
 
 /// The piece of the page that shows it.
 #[must_use]
-pub fn preview(names: &[(usize, String)], seen: Option<&Seen>) -> String {
+pub fn preview(names: &[(usize, String)], seen: Option<&EnvelopeView>) -> String {
     let mut out = String::from("<h2>The last ten seconds</h2>");
     let Some(seen) = seen else {
         out.push_str("<p class=quiet>Nothing is seen of it now.</p>");
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(out, "M0 5V95M1 5V6M3 95V96");
         let mut pieces = vec![nothing; PIECES];
         pieces[199] = [-1e-6, 2e-6];
-        let seen = Seen { volts: true, piece: 0.052, channels: vec![pieces, vec![nothing; PIECES]] };
+        let seen = EnvelopeView { volts: true, piece: 0.052, channels: vec![pieces, vec![nothing; PIECES]] };
         let shown = preview(&[(1, "1 <C3>".into())], Some(&seen));
         assert!(
             shown.contains("1 &lt;C3&gt;: <b>-1 µV to 2 µV</b>") && shown.contains("2: <b>nothing</b>"),

@@ -195,7 +195,7 @@ fn labels_of(line: &Detail, labels: &Labels, only: &[(String, String)]) -> Optio
 }
 
 /// The answers by line.
-struct Told<'a> {
+struct AnswersByLine<'a> {
     answers: Vec<(&'static Detail, Option<Value>)>,
     time: Time,
     only: &'a [(String, String)],
@@ -218,7 +218,7 @@ impl Scrapes {
     }
 }
 
-impl Told<'_> {
+impl AnswersByLine<'_> {
     fn scrapes(&self) -> Scrapes {
         Scrapes(self.series(&SCRAPED))
     }
@@ -399,7 +399,7 @@ pub(super) fn of(
     let answers: Vec<_> = DETAILS.iter().copied().zip(answers).collect();
     let machines = answers.iter().find(|(line, _)| line.key == KNOWN.key);
     let many = matches!(machines, Some((_, Some(Value::Matrix(series)))) if series.len() > 1);
-    let answered = Told { answers, time, only, many };
+    let answered = AnswersByLine { answers, time, only, many };
     let mut details = Details {
         gaps: answered.gaps(),
         strips: answered.strips(),

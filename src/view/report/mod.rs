@@ -221,7 +221,7 @@ pub enum Cell {
 
 /// What a report is made of.
 #[derive(Debug)]
-pub struct Given<'a> {
+pub struct ReportInput<'a> {
     /// Its time.
     pub time: Time,
     /// Who answered.
@@ -240,7 +240,7 @@ pub struct Given<'a> {
     pub notes: Vec<String>,
 }
 
-impl<'a> Given<'a> {
+impl<'a> ReportInput<'a> {
     /// Answers of a source about a time, and nothing else.
     #[must_use]
     pub fn new(time: Time, source: String, answers: Vec<Option<Value>>, limits: &'a Limits) -> Self {
@@ -250,7 +250,7 @@ impl<'a> Given<'a> {
 
 /// Makes a report.
 #[must_use]
-pub fn build(given: Given<'_>) -> Report {
+pub fn build(given: ReportInput<'_>) -> Report {
     let mut answers = given.answers.into_iter();
     // What the data depends on is told first.
     let (mut sentences, mut others) = (Vec::new(), Vec::new());

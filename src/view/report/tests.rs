@@ -89,7 +89,7 @@ impl Samples {
             Some(answer.unwrap_or_else(|error| panic!("{text}: {error}")).value)
         };
         let answers = questions(time, session.as_ref()).into_iter().map(answer).collect();
-        build(Given { only, session, ..Given::new(time, "a test".into(), answers, limits) })
+        build(ReportInput { only, session, ..ReportInput::new(time, "a test".into(), answers, limits) })
     }
 }
 

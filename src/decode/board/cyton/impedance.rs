@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::super::byte;
 use super::CHANNELS;
-use crate::decode::dialogue::{Time, Waiting};
+use crate::decode::dialogue::{Patience, Time};
 
 /// Volts of one count at the gain that is measured with.
 const SCALE: f64 = super::SCALE;
@@ -73,7 +73,7 @@ pub(super) struct Measurement {
     channel: usize,
     tested: Option<usize>,
     /// For how long nothing was understood.
-    waiting: Waiting,
+    waiting: Patience,
     /// Frames since the step began.
     frames: u32,
     /// Whether a frame ever came.
@@ -102,7 +102,7 @@ impl Measurement {
             daisy,
             channel: 0,
             tested: None,
-            waiting: Waiting::default(),
+            waiting: Patience::default(),
             frames: 0,
             streamed: false,
             came: false,

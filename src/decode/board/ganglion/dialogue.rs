@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::super::bgapi::{self, Message};
-use crate::decode::dialogue::Waiting;
+use crate::decode::dialogue::Patience;
 
 /// The service of a Ganglion, the last byte first.
 const SERVICE: &[u8] = &[0x84, 0xFE];
@@ -54,7 +54,7 @@ pub(super) struct Dialogue {
     /// Whether what the step says was said.
     said: bool,
     /// For how long nothing came.
-    quiet: Waiting,
+    quiet: Patience,
     /// Start commands sent.
     starts: u32,
     /// Where the board is, once it was found.

@@ -14,7 +14,7 @@ use super::attribute::{Attribute, attributes, text};
 use super::resource::{Resource, Scope};
 use super::time::{Newest, is_time};
 use super::wire::{Fields, Value, messages, put_varint};
-use super::{Counted, Fold, Settings};
+use super::{Fold, RequestCounts, Settings};
 use crate::decode::Sink;
 use crate::decode::text::openmetrics::add_labels;
 use crate::event::{Body, Change, FaultKind, Kind, LABELS, Observation, Spell, Spelled};
@@ -138,7 +138,7 @@ pub(super) fn read(
     sender: &Sender<'_>,
     (streams, scratch): (&mut Streams, &mut Scratch),
     newest: &mut Newest,
-    counted: &mut Counted,
+    counted: &mut RequestCounts,
     fold: &mut Fold<'_>,
 ) {
     let Some(metric) = Metric::of(message) else { return };

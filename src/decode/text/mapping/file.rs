@@ -10,7 +10,7 @@ use regex::RegexSet;
 use serde::Deserialize;
 
 use super::super::glob::{Globs, StatsdType, Template, is_pattern};
-use super::report::{LEGACY, NATIVE, Problem, SUMMARY, Said};
+use super::report::{LEGACY, MappingReport, NATIVE, Problem, SUMMARY};
 use super::{Mapper, Rule, Shape};
 use crate::document;
 use crate::re2;
@@ -25,7 +25,7 @@ impl Mapper {
             .map_err(|problems| problems.into_iter().map(Problem::from).collect::<Vec<_>>())?;
         let file = file.unwrap_or_default();
         let defaults = file.defaults.unwrap_or_default();
-        let mut said = Said::default();
+        let mut said = MappingReport::default();
         let base = Base::read(&defaults, &mut said);
         let entries = file.mappings.unwrap_or_default();
         let mut globs = Globs::new(defaults.glob_disable_ordering);
@@ -69,7 +69,7 @@ struct Base {
 }
 
 impl Base {
-    fn read(defaults: &Defaults, said: &mut Said) -> Self {
+    fn read(defaults: &Defaults, said: &mut MappingReport) -> Self {
         let observer = defaults.observer_type.as_deref().or(defaults.timer_type.as_deref());
         let histogram = observer_is_histogram(observer, false, said);
         said.note_deprecated(defaults.summary_options.is_some() || defaults.quantiles.is_some(), SUMMARY);
@@ -88,7 +88,13 @@ impl Base {
 
 impl Rule {
     /// Reads one rule; its mistakes are in `said`.
-    fn read(entry: &Entry, base: &Base, globs: &mut Globs, number: u32, said: &mut Said) -> Option<Self> {
+    fn read(
+        entry: &Entry,
+        base: &Base,
+        globs: &mut Globs,
+        number: u32,
+        said: &mut MappingReport,
+    ) -> Option<Self> {
         let before = said.problems.len();
         let (drop, kind) = (entry.drops(said), entry.kind(said));
         entry.check_names(drop, said);
@@ -120,7 +126,7 @@ impl Rule {
 
 impl Entry {
     /// Whether what matches is dropped.
-    fn drops(&self, said: &mut Said) -> bool {
+    fn drops(&self, said: &mut MappingReport) -> bool {
         match self.action.as_deref() {
             None | Some("" | "map") => false,
             Some("drop") => true,
@@ -132,7 +138,7 @@ impl Entry {
     }
 
     /// The type of metric that it is for, if not for all.
-    fn kind(&self, said: &mut Said) -> Option<StatsdType> {
+    fn kind(&self, said: &mut MappingReport) -> Option<StatsdType> {
         match self.match_metric_type.as_deref()? {
             "counter" => Some(StatsdType::Counter),
             "gauge" => Some(StatsdType::Gauge),
@@ -154,7 +160,7 @@ impl Entry {
         self.labels.iter().flatten()
     }
 
-    fn check_names(&self, drop: bool, said: &mut Said) {
+    fn check_names(&self, drop: bool, said: &mut MappingReport) {
         let name = self.name();
         if name.is_empty() && !drop {
             said.problem("the name is missing");
@@ -167,7 +173,7 @@ impl Entry {
     }
 
     /// What is wrong with the options of histograms and summaries, and which of them mean nothing here.
-    fn check_observer(&self, base: &Base, said: &mut Said) {
+    fn check_observer(&self, base: &Base, said: &mut MappingReport) {
         let observer = self.observer_type.as_deref().or(self.timer_type.as_deref());
         let histogram = observer_is_histogram(observer, base.histogram, said);
         if observer.is_some() && histogram && self.summary_options.is_some() {
@@ -184,7 +190,7 @@ impl Entry {
         said.note_deprecated(self.timer_type.is_some() || self.buckets.is_some() || quantiles, LEGACY);
     }
 
-    fn expression(&self, said: &mut Said) -> Option<Shape> {
+    fn expression(&self, said: &mut MappingReport) -> Option<Shape> {
         match re2::compile(&self.pattern) {
             Ok(pattern) => {
                 let labels = self.labels().map(|(key, text)| (key.clone(), text.clone())).collect();
@@ -202,7 +208,7 @@ impl Entry {
         globs: &mut Globs,
         kind: Option<StatsdType>,
         number: u32,
-        said: &mut Said,
+        said: &mut MappingReport,
     ) -> Option<Shape> {
         let pattern = &self.pattern;
         if !is_pattern(pattern) {
@@ -213,7 +219,7 @@ impl Entry {
             said.note(format_args!("an earlier rule matches \"{pattern}\" too, so this one never applies"));
         }
         let stars = pattern.split('.').filter(|component| *component == "*").count();
-        let template = |of: &str, text: &str, said: &mut Said| {
+        let template = |of: &str, text: &str, said: &mut MappingReport| {
             let template = Template::new(text);
             if template.misses(stars) {
                 said.note(format_args!("{of} refers to more than the match catches; that part stays empty"));
@@ -298,7 +304,7 @@ struct HistogramOptions {
 }
 
 /// Whether timers are asked to be histograms. They are, either way.
-fn observer_is_histogram(observer: Option<&str>, base: bool, said: &mut Said) -> bool {
+fn observer_is_histogram(observer: Option<&str>, base: bool, said: &mut MappingReport) -> bool {
     match observer {
         None => base,
         Some("histogram") => true,
@@ -313,7 +319,7 @@ fn observer_is_histogram(observer: Option<&str>, base: bool, said: &mut Said) ->
     }
 }
 
-fn match_is_expression(match_type: Option<&str>, base: bool, said: &mut Said) -> bool {
+fn match_is_expression(match_type: Option<&str>, base: bool, said: &mut MappingReport) -> bool {
     match match_type {
         None => base,
         Some("regex") => true,
@@ -326,7 +332,11 @@ fn match_is_expression(match_type: Option<&str>, base: bool, said: &mut Said) ->
 }
 
 /// The buckets of either spelling, without an infinite one.
-fn bounds(options: Option<&HistogramOptions>, legacy: Option<&[f64]>, said: &mut Said) -> Option<Arc<[f64]>> {
+fn bounds(
+    options: Option<&HistogramOptions>,
+    legacy: Option<&[f64]>,
+    said: &mut MappingReport,
+) -> Option<Arc<[f64]>> {
     let native = |o: &HistogramOptions| {
         o.native_histogram_bucket_factor.is_some() || o.native_histogram_max_buckets.is_some()
     };
@@ -344,7 +354,7 @@ fn bounds(options: Option<&HistogramOptions>, legacy: Option<&[f64]>, said: &mut
 }
 
 /// Whole seconds of a span written as in Go, such as `1m20s`; a part of a second counts as one.
-fn ttl(text: &str, said: &mut Said) -> u32 {
+fn ttl(text: &str, said: &mut MappingReport) -> u32 {
     if text == "0" || text.is_empty() {
         return 0;
     }
@@ -584,7 +594,7 @@ mappings:
         for bad in ["", "9a", "a.b", "a:b", "$", "${", "$x", "a b", "ä"] {
             assert!(!is_name(bad), "{bad}");
         }
-        let mut said = Said::default();
+        let mut said = MappingReport::default();
         let times = ["0", "1h", "1m20s", "1.5s", "10ms", "3us", "99999999h"];
         assert_eq!(times.map(|t| ttl(t, &mut said)), [0, 3600, 80, 2, 1, 1, u32::MAX]);
         assert!(said.problems.is_empty());

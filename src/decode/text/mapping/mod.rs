@@ -141,7 +141,7 @@ impl Mapper {
             return Mapped::Dropped;
         }
         let (new_name, labels) = match (&rule.shape, &found) {
-            (Shape::Glob { name, labels }, Found::Glob(_, caught)) => {
+            (Shape::Glob { name, labels }, RuleMatch::Glob(_, caught)) => {
                 let labels = labels.iter().map(|(k, v)| (k.as_str(), v.fill(caught))).collect();
                 (name.fill(caught), labels)
             }
@@ -154,7 +154,7 @@ impl Mapper {
                 };
                 (fill(new_name), labels.iter().map(|(k, v)| (k.as_str(), fill(v))).collect())
             }
-            (Shape::Glob { .. }, Found::Expression(_)) => return Mapped::Unmatched,
+            (Shape::Glob { .. }, RuleMatch::Expression(_)) => return Mapped::Unmatched,
         };
         Mapped::Renamed(Renamed {
             name: new_name,
@@ -168,27 +168,27 @@ impl Mapper {
     }
 
     /// Globs first, then the expressions in the order of the file.
-    fn find<'m, 'n>(&'m self, name: &'n str, kind: StatsdType) -> Option<Found<'m, 'n>> {
+    fn find<'m, 'n>(&'m self, name: &'n str, kind: StatsdType) -> Option<RuleMatch<'m, 'n>> {
         if let Some((rule, caught)) = self.globs.as_ref().and_then(|globs| globs.find(name, kind)) {
-            return self.rules.get(rule as usize).map(|rule| Found::Glob(rule, caught));
+            return self.rules.get(rule as usize).map(|rule| RuleMatch::Glob(rule, caught));
         }
         let fits = |rule: &&Rule| rule.kind.is_none_or(|only| only == kind);
         let rule = |at: usize| self.expressions.get(at).and_then(|at| self.rules.get(*at));
         if let Some(any) = &self.any {
-            return any.matches(name).into_iter().filter_map(rule).find(fits).map(Found::Expression);
+            return any.matches(name).into_iter().filter_map(rule).find(fits).map(RuleMatch::Expression);
         }
         let matches =
             |rule: &&Rule| matches!(&rule.shape, Shape::Expression { pattern, .. } if pattern.is_match(name));
-        (0..self.expressions.len()).filter_map(rule).filter(fits).find(matches).map(Found::Expression)
+        (0..self.expressions.len()).filter_map(rule).filter(fits).find(matches).map(RuleMatch::Expression)
     }
 }
 
-enum Found<'m, 'n> {
+enum RuleMatch<'m, 'n> {
     Glob(&'m Rule, Vec<&'n str>),
     Expression(&'m Rule),
 }
 
-impl<'m> Found<'m, '_> {
+impl<'m> RuleMatch<'m, '_> {
     fn rule(&self) -> &'m Rule {
         match self {
             Self::Glob(rule, _) | Self::Expression(rule) => rule,

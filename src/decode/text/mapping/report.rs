@@ -33,7 +33,7 @@ impl From<document::Problem> for Problem {
 
 /// What is said about a file while it is read.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct MappingReport {
     /// The rule that is read, counted from 0.
     pub(super) rule: Option<u32>,
     pub(super) problems: Vec<(Option<u32>, String)>,
@@ -43,7 +43,7 @@ pub(super) struct Said {
     deprecated: BTreeMap<&'static str, BTreeSet<Option<u32>>>,
 }
 
-impl Said {
+impl MappingReport {
     fn place(&self) -> String {
         self.rule.map_or_else(|| "defaults".into(), |number| format!("rule {}", number + 1))
     }

@@ -7,7 +7,7 @@ use crate::event::FaultKind;
 use super::Labels;
 
 /// What is wrong with a line.
-pub(super) type Wrong = (FaultKind, &'static str);
+pub(super) type LineFault = (FaultKind, &'static str);
 
 /// How lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Sample<'t> {
 /// A line that says something about a family.
 #[derive(Debug)]
 pub(super) struct Metadata<'t> {
-    pub(super) what: What,
+    pub(super) what: MetadataKind,
     pub(super) name: Cow<'t, str>,
     /// The rest of the line, as it stands.
     pub(super) text: &'t str,
@@ -47,13 +47,13 @@ pub(super) struct Metadata<'t> {
 
 /// What is said about a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum MetadataKind {
     Type,
     Help,
     Unit,
 }
 
-const fn syntax(why: &'static str) -> Wrong {
+const fn syntax(why: &'static str) -> LineFault {
     (FaultKind::Syntax, why)
 }
 
@@ -146,7 +146,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Passes over what separates two words.
-    fn gap(&mut self) -> Result<(), Wrong> {
+    fn gap(&mut self) -> Result<(), LineFault> {
         let found = if self.strict { self.eat(' ') } else { self.rest.starts_with([' ', '\t']) };
         self.blanks();
         if found { Ok(()) } else { Err(syntax("a space is missing")) }
@@ -164,11 +164,11 @@ impl<'t> Cursor<'t> {
         self.take(length)
     }
 
-    fn number(&mut self) -> Result<f64, Wrong> {
+    fn number(&mut self) -> Result<f64, LineFault> {
         number(self.word()).ok_or(syntax("not a number"))
     }
 
-    fn timestamp(&mut self) -> Result<f64, Wrong> {
+    fn timestamp(&mut self) -> Result<f64, LineFault> {
         let word = self.word();
         let seconds = if self.rules != LineRules::Classic {
             number(word).filter(|seconds| seconds.is_finite())
@@ -179,7 +179,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// A string whose opening quote is already taken.
-    fn string(&mut self) -> Result<Cow<'t, str>, Wrong> {
+    fn string(&mut self) -> Result<Cow<'t, str>, LineFault> {
         let bytes = self.rest.as_bytes();
         let mut from = 0;
         loop {
@@ -198,7 +198,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// A metric's name, bare or quoted.
-    fn name(&mut self) -> Result<Cow<'t, str>, Wrong> {
+    fn name(&mut self) -> Result<Cow<'t, str>, LineFault> {
         let name = if self.eat('"') {
             self.string()?
         } else {
@@ -208,7 +208,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Labels whose opening brace is already taken, and the quoted name among them.
-    fn labels(&mut self) -> Result<(Option<Cow<'t, str>>, Labels<'t>), Wrong> {
+    fn labels(&mut self) -> Result<(Option<Cow<'t, str>>, Labels<'t>), LineFault> {
         let mut name = None;
         let mut labels = Labels::new();
         self.blanks();
@@ -257,7 +257,7 @@ impl<'t> Cursor<'t> {
 
     /// An exemplar, from its `#` to the end of the line. Only what is read to the letter is looked at: no event has a
     /// place for it, so nothing in it can spoil the sample.
-    fn exemplar(&mut self) -> Result<(), Wrong> {
+    fn exemplar(&mut self) -> Result<(), LineFault> {
         if !self.eat('#') {
             return Err(syntax("something follows the sample"));
         }
@@ -289,7 +289,7 @@ impl<'t> Cursor<'t> {
 }
 
 /// Takes a sample apart.
-pub(super) fn sample(text: &str, rules: LineRules) -> Result<Sample<'_>, Wrong> {
+pub(super) fn sample(text: &str, rules: LineRules) -> Result<Sample<'_>, LineFault> {
     let mut cursor = Cursor::new(text, rules);
     let strict = cursor.strict;
     cursor.blanks();
@@ -345,7 +345,7 @@ pub(super) fn sample(text: &str, rules: LineRules) -> Result<Sample<'_>, Wrong> 
 }
 
 /// Takes a line apart that begins with `#`. `None` for a comment, which OpenMetrics does not have to the letter.
-pub(super) fn about(text: &str, rules: LineRules) -> Result<Option<Metadata<'_>>, Wrong> {
+pub(super) fn about(text: &str, rules: LineRules) -> Result<Option<Metadata<'_>>, LineFault> {
     let mut cursor = Cursor::new(text, rules);
     let strict = cursor.strict;
     let comment =
@@ -354,9 +354,9 @@ pub(super) fn about(text: &str, rules: LineRules) -> Result<Option<Metadata<'_>>
         return comment;
     }
     let what = match cursor.word() {
-        "TYPE" => What::Type,
-        "HELP" => What::Help,
-        "UNIT" => What::Unit,
+        "TYPE" => MetadataKind::Type,
+        "HELP" => MetadataKind::Help,
+        "UNIT" => MetadataKind::Unit,
         _ => return comment,
     };
     cursor.gap()?;

@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 
 use crate::event::{FaultKind, Kind};
 
-use super::line::{self, LineRules, Metadata, What, Wrong};
+use super::line::{self, LineFault, LineRules, Metadata, MetadataKind};
 use super::{
     Document, Family, Metric, ParseError, Part, Value, kind_called, part_of, series_key, suffixes, take_label,
 };
@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, ParseError> {
     let mut number = 0;
     loop {
         number += 1;
-        let at = |(kind, why): Wrong| ParseError { line: number, kind, why };
+        let at = |(kind, why): LineFault| ParseError { line: number, kind, why };
         let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
         if line == "# EOF" {
             if !after.is_empty() {
@@ -38,13 +38,13 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, ParseError> {
 #[derive(Default)]
 struct Reader<'t> {
     families: Vec<Family<'t>>,
-    open: Option<Open<'t>>,
+    open: Option<OpenFamily<'t>>,
     /// Every sample name that closed families lay claim to.
     taken: HashSet<String>,
 }
 
 /// The family that is being read.
-struct Open<'t> {
+struct OpenFamily<'t> {
     family: Family<'t>,
     said: [bool; 3],
     /// The key of the last metric, and those before it.
@@ -55,9 +55,9 @@ struct Open<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn open(&mut self, name: Cow<'t, str>) -> Result<&mut Open<'t>, Wrong> {
+    fn open(&mut self, name: Cow<'t, str>) -> Result<&mut OpenFamily<'t>, LineFault> {
         self.close()?;
-        Ok(self.open.insert(Open {
+        Ok(self.open.insert(OpenFamily {
             family: Family { name, kind: Kind::Unknown, help: "".into(), unit: "", metrics: Vec::new() },
             said: [false; 3],
             key: Vec::new(),
@@ -66,7 +66,7 @@ impl<'t> Reader<'t> {
         }))
     }
 
-    fn close(&mut self) -> Result<(), Wrong> {
+    fn close(&mut self) -> Result<(), LineFault> {
         let Some(open) = self.open.take() else { return Ok(()) };
         open.check_point()?;
         let family = open.family;
@@ -92,7 +92,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn about(&mut self, text: &'t str) -> Result<(), Wrong> {
+    fn about(&mut self, text: &'t str) -> Result<(), LineFault> {
         let Some(Metadata { what, name, text }) = line::about(text, LineRules::Strict)? else {
             return Ok(());
         };
@@ -107,15 +107,15 @@ impl<'t> Reader<'t> {
             return Err((FaultKind::Syntax, "metadata after the family's samples"));
         }
         let said = match what {
-            What::Type => {
+            MetadataKind::Type => {
                 open.family.kind = kind_called(text).ok_or((FaultKind::UnknownType, "not a type"))?;
                 &mut open.said[0]
             }
-            What::Help => {
+            MetadataKind::Help => {
                 open.family.help = line::unescape(text, true);
                 &mut open.said[1]
             }
-            What::Unit => {
+            MetadataKind::Unit => {
                 open.family.unit = text;
                 &mut open.said[2]
             }
@@ -126,7 +126,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn sample(&mut self, text: &'t str, number: usize) -> Result<(), Wrong> {
+    fn sample(&mut self, text: &'t str, number: usize) -> Result<(), LineFault> {
         let sample = line::sample(text, LineRules::Strict)?;
         let part = self
             .open
@@ -139,9 +139,9 @@ impl<'t> Reader<'t> {
     }
 }
 
-impl<'t> Open<'t> {
+impl<'t> OpenFamily<'t> {
     /// Whether a sample can be of this part of its family.
-    fn check(&self, sample: &line::Sample<'t>, part: Part) -> Result<(), Wrong> {
+    fn check(&self, sample: &line::Sample<'t>, part: Part) -> Result<(), LineFault> {
         let line::Sample { labels, value, exemplar, .. } = sample;
         let (kind, value) = (self.family.kind, *value);
         if *exemplar && part != Part::Bucket && (kind, part) != (Kind::Counter, Part::Value) {
@@ -165,7 +165,7 @@ impl<'t> Open<'t> {
         }
     }
 
-    fn sample(&mut self, sample: line::Sample<'t>, part: Part, number: usize) -> Result<(), Wrong> {
+    fn sample(&mut self, sample: line::Sample<'t>, part: Part, number: usize) -> Result<(), LineFault> {
         self.check(&sample, part)?;
         let line::Sample { mut labels, value, timestamp, .. } = sample;
         let kind = self.family.kind;
@@ -221,7 +221,7 @@ impl<'t> Open<'t> {
     }
 
     /// Another sample of the last metric: the same point in time, or, which replaces it, a later one.
-    fn again(&mut self, timestamp: Option<f64>, part: Part) -> Result<bool, Wrong> {
+    fn again(&mut self, timestamp: Option<f64>, part: Part) -> Result<bool, LineFault> {
         let before = self.family.metrics.last().and_then(|metric| metric.timestamp);
         match (before, timestamp) {
             (None, None) if part == Part::Value && self.whole => {
@@ -242,7 +242,7 @@ impl<'t> Open<'t> {
     }
 
     /// The rules that only the whole of a point can obey.
-    fn check_point(&self) -> Result<(), Wrong> {
+    fn check_point(&self) -> Result<(), LineFault> {
         let Some(metric) = self.family.metrics.last() else { return Ok(()) };
         if !self.whole {
             return Err((FaultKind::MissingField, "a creation time without a value"));

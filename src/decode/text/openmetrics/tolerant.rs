@@ -10,9 +10,9 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::event::{FaultKind, Kind};
 
-use super::line::{self, LineRules, Metadata, What, Wrong};
+use super::line::{self, LineFault, LineRules, Metadata, MetadataKind};
 use super::{
-    Dialect, Document, Family, Metric, ParseError, Part, Refused, Value, kind_called, part_of, series_key,
+    Dialect, Document, Family, Metric, ParseError, Part, Rejected, Value, kind_called, part_of, series_key,
     take_label,
 };
 
@@ -43,7 +43,7 @@ struct Reader<'t> {
     by_name: HashMap<Cow<'t, str>, usize>,
     /// Histograms and summaries by family and labels, because their parts may lie apart.
     groups: HashMap<(usize, Vec<u8>), usize>,
-    refused: Vec<Refused<'t>>,
+    refused: Vec<Rejected<'t>>,
     /// The first line that is none.
     unreadable: Option<ParseError>,
     /// Whether any line was a sample.
@@ -70,7 +70,7 @@ impl<'t> Reader<'t> {
     ///
     /// # Errors
     /// The one error that spoils all of it: there are too many.
-    fn line(&mut self, bytes: &'t [u8], number: usize) -> Result<(), Wrong> {
+    fn line(&mut self, bytes: &'t [u8], number: usize) -> Result<(), LineFault> {
         let read = match std::str::from_utf8(bytes).map(|text| text.trim_matches([' ', '\t', '\r'])) {
             Ok("") => return Ok(()),
             Ok(text) if text.starts_with('#') => match line::about(text, self.rules) {
@@ -86,7 +86,7 @@ impl<'t> Reader<'t> {
         };
         self.left = self.left.checked_sub(1).ok_or((FaultKind::Limit, "more samples than allowed"))?;
         if let Err((kind, why)) = read {
-            self.refused.push(Refused { line: number, kind, text: bytes });
+            self.refused.push(Rejected { line: number, kind, text: bytes });
             // What is no sample at all, rather than one that makes no sense.
             if matches!(kind, FaultKind::Syntax | FaultKind::Encoding | FaultKind::BadName) {
                 self.unreadable.get_or_insert(ParseError { line: number, kind, why });
@@ -105,12 +105,12 @@ impl<'t> Reader<'t> {
         place
     }
 
-    fn about(&mut self, about: Metadata<'t>) -> Result<(), Wrong> {
+    fn about(&mut self, about: Metadata<'t>) -> Result<(), LineFault> {
         let Metadata { what, name, text } = about;
         let place = self.family(name);
         let Some(family) = self.families.get_mut(place) else { return Ok(()) };
         match what {
-            What::Type => {
+            MetadataKind::Type => {
                 let kind = if text == "untyped" { Some(Kind::Unknown) } else { kind_called(text) };
                 let kind = kind.ok_or((FaultKind::UnknownType, "not a type"))?;
                 // A type that comes after the samples comes too late for them.
@@ -118,8 +118,8 @@ impl<'t> Reader<'t> {
                     family.kind = kind;
                 }
             }
-            What::Help => family.help = line::unescape(text, self.rules == LineRules::Open),
-            What::Unit => {
+            MetadataKind::Help => family.help = line::unescape(text, self.rules == LineRules::Open),
+            MetadataKind::Unit => {
                 if family.name.strip_suffix(text).is_some_and(|stem| stem.ends_with('_')) {
                     family.unit = text;
                 }
@@ -151,7 +151,7 @@ impl<'t> Reader<'t> {
         (self.family(name), Some(Part::Value))
     }
 
-    fn put(&mut self, sample: line::Sample<'t>, number: usize) -> Result<(), Wrong> {
+    fn put(&mut self, sample: line::Sample<'t>, number: usize) -> Result<(), LineFault> {
         let line::Sample { name, mut labels, value, timestamp, .. } = sample;
         let (place, part) = self.place(name);
         let part = part.ok_or((FaultKind::MissingField, "not a sample of its family's type"))?;
@@ -216,7 +216,7 @@ impl<'t> Reader<'t> {
         for family in &mut self.families {
             family.metrics.retain_mut(|metric| {
                 let line = metric.line;
-                complete(&mut metric.value, &mut |kind| refused.push(Refused { line, kind, text: b"" }))
+                complete(&mut metric.value, &mut |kind| refused.push(Rejected { line, kind, text: b"" }))
             });
             if family.kind == Kind::Counter
                 && let Some(stem) = family.name.strip_suffix("_total")

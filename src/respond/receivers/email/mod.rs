@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 use self::line::{Line, encrypted};
 use super::post::{READ, secret};
-use super::{Deliver, Failure, Sent, Target};
+use super::{Deliver, Failure, SendFuture, Target};
 use crate::alert::dispatch::Message;
 use crate::client;
 use crate::quote::quote;
@@ -59,7 +59,7 @@ struct Email {
 }
 
 impl Deliver for Email {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
         Box::pin(async move {
             let mail = mail::write(self, message, url)?;
             let key = (message.group_key.clone(), message.at);

@@ -126,7 +126,7 @@ fn end(leader: Leader, mark: &[u8]) {
         let all = everybody();
         let there = all.get(&leader.id.as_raw_pid()).is_some_and(|one| one.started == leader.started);
         let descendants = if there { descendants(leader.id.as_raw_pid(), &all) } else { HashSet::new() };
-        let ours = |id: &i32, one: &One| {
+        let ours = |id: &i32, one: &ProcessStat| {
             !one.ended && *id != leader.id.as_raw_pid() && (descendants.contains(id) || marked(*id, mark))
         };
         let found: Vec<Pid> =
@@ -147,29 +147,29 @@ fn end(leader: Leader, mark: &[u8]) {
 
 /// What `/proc/PID/stat` tells of a process.
 #[derive(Clone, Copy, Debug)]
-struct One {
+struct ProcessStat {
     parent: i32,
     started: u64,
     /// Whether it is a zombie.
     ended: bool,
 }
 
-fn everybody() -> HashMap<i32, One> {
+fn everybody() -> HashMap<i32, ProcessStat> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter_map(|id: i32| Some((id, look(id)?))).collect()
 }
 
-fn look(id: i32) -> Option<One> {
+fn look(id: i32) -> Option<ProcessStat> {
     let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name in parentheses may hold anything; behind it come state, parent and, as the 22nd of all, the start.
     let (_, behind) = line.rsplit_once(") ")?;
     let mut words = behind.split(' ');
     let (state, parent) = (words.next()?, words.next()?.parse().ok()?);
-    Some(One { parent, started: words.nth(17)?.parse().ok()?, ended: matches!(state, "Z" | "X") })
+    Some(ProcessStat { parent, started: words.nth(17)?.parse().ok()?, ended: matches!(state, "Z" | "X") })
 }
 
-fn descendants(leader: i32, all: &HashMap<i32, One>) -> HashSet<i32> {
+fn descendants(leader: i32, all: &HashMap<i32, ProcessStat>) -> HashSet<i32> {
     let mut found = HashSet::from([leader]);
     loop {
         let more: Vec<i32> = (all.iter())

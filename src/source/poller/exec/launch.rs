@@ -34,7 +34,7 @@ pub(crate) struct Run<'a> {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct CommandEnd {
     /// As the system has it.
     pub(crate) status: ExitStatus,
     /// What it printed.
@@ -43,7 +43,7 @@ pub(crate) struct Ended {
     pub(crate) complaint: Vec<u8>,
 }
 
-impl Ended {
+impl CommandEnd {
     /// What it printed, if it ended well; else how it ended and what it complained of, without these secrets.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// It cannot be started, or its output cannot be read.
-    pub(crate) async fn finish(&self, most: Option<usize>) -> Result<Ended, String> {
+    pub(crate) async fn finish(&self, most: Option<usize>) -> Result<CommandEnd, String> {
         let Some((program, arguments)) = self.command.expose().split_first() else {
             return Err("cannot run an empty command".into());
         };
@@ -146,7 +146,7 @@ impl Run<'_> {
         )?;
         let status = child.wait().await.map_err(|why| format!("cannot wait for {program}: {why}"))?;
         family.release();
-        Ok(Ended { status, printed, complaint })
+        Ok(CommandEnd { status, printed, complaint })
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::exec::launch::{Ended, Run, said};
+use super::super::exec::launch::{CommandEnd, Run, said};
 use super::state::Outcome;
 use super::target::{Ask, Target};
 use crate::secret::{Command, Exposed};
@@ -41,7 +41,7 @@ impl Target for Command {
     }
 }
 
-fn judge(command: &Command, ended: &Ended) -> Outcome {
+fn judge(command: &Command, ended: &CommandEnd) -> Outcome {
     // What a plugin has to say is the first line that it prints.
     let first = ended.printed.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let first = said(first, command.secrets());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::exec::launch::{Ended, Run, said};
+use super::super::exec::launch::{CommandEnd, Run, said};
 use super::state::Outcome;
 use super::target::{Ask, Target};
 
@@ -60,7 +60,7 @@ fn full(unit: &str) -> String {
     if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") }
 }
 
-fn judge(unit: &str, ended: &Ended) -> Outcome {
+fn judge(unit: &str, ended: &CommandEnd) -> Outcome {
     let printed = String::from_utf8_lossy(&ended.printed);
     let of = |key: &str| {
         let line = printed.lines().find_map(|line| line.split_once('=').filter(|(name, _)| *name == key));
@@ -90,7 +90,7 @@ mod tests {
 
     fn judged(code: i32, printed: &str, complaint: &str) -> Outcome {
         let status = ExitStatus::from_raw(code << 8);
-        judge("a.service", &Ended { status, printed: printed.into(), complaint: complaint.into() })
+        judge("a.service", &CommandEnd { status, printed: printed.into(), complaint: complaint.into() })
     }
 
     #[test]

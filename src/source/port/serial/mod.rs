@@ -20,8 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use self::open::{Refused, open};
-use self::read::{Gone, Session, hung_up};
+use self::open::{PortError, open};
+use self::read::{PortLoss, Session, hung_up};
 pub use self::settings::Serial;
 use self::watch::Watch;
 use super::tap;
@@ -163,7 +163,7 @@ impl<'a> Supervisor<'a> {
             }
             match open(&node, self.settings) {
                 Ok(port) => self.session(port, &node, new_decoder),
-                Err(Refused { state: PortState::NotPermitted, .. })
+                Err(PortError { state: PortState::NotPermitted, .. })
                     if seen.is_some_and(|(_, since)| since.elapsed() < SETTLE) =>
                 {
                     sleep(LOOK / 2, self.stop);
@@ -212,9 +212,9 @@ impl<'a> Supervisor<'a> {
             };
             let error = tap::run(offer, &port, settings.baud, new_decoder, feed, stop, look, judged);
             match error {
-                _ if vanished => Some(Gone::Vanished),
-                Some(error) if hung_up(&error) => Some(Gone::Hangup),
-                error => error.map(Gone::Tapped),
+                _ if vanished => Some(PortLoss::Vanished),
+                Some(error) if hung_up(&error) => Some(PortLoss::Hangup),
+                error => error.map(PortLoss::Tapped),
             }
         } else {
             let mut decoder = new_decoder();
@@ -315,7 +315,7 @@ impl PortReporter<'_> {
     }
 }
 
-impl Gone {
+impl PortLoss {
     /// How the port was lost. A node that is about to vanish has a moment to do so.
     fn end(&self, node: &Node, stop: &CancellationToken) -> PortEnd {
         let end = match self {

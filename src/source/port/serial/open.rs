@@ -19,16 +19,16 @@ pub(super) const WAIT: Duration = TICK;
 
 /// Why a port was not opened.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct PortError {
     pub(super) state: PortState,
     pub(super) why: String,
 }
 
 /// Opens a port for this process alone.
-pub(super) fn open(node: &Node, settings: &Settings) -> Result<TTYPort, Refused> {
+pub(super) fn open(node: &Node, settings: &Settings) -> Result<TTYPort, PortError> {
     if !is_serial(&settings.roots, &node.path) {
         let why = format!("{} is not a serial port", node.path.display());
-        return Err(Refused { state: PortState::Failed, why });
+        return Err(PortError { state: PortState::Failed, why });
     }
     let who = holders(&settings.roots, &node.path);
     if !who.is_empty() {
@@ -40,25 +40,25 @@ pub(super) fn open(node: &Node, settings: &Settings) -> Result<TTYPort, Refused>
     // What takes no bytes must not hold the thread that reads.
     let line = crate::sys::port(&port);
     let set = fcntl_getfl(line).and_then(|flags| fcntl_setfl(line, flags | OFlags::NONBLOCK));
-    set.map_err(|error| Refused {
+    set.map_err(|error| PortError {
         state: PortState::Failed,
         why: format!("cannot open {}: {error}", node.path.display()),
     })?;
     Ok(port)
 }
 
-fn busy(node: &Node, who: &[Holder]) -> Refused {
+fn busy(node: &Node, who: &[Holder]) -> PortError {
     let shown = node.path.display();
     let why = if who.is_empty() {
         format!("{shown} is in use by another program; `sudo fuser -v {shown}` says by which")
     } else {
         format!("{shown} is in use by {}", listed(who))
     };
-    Refused { state: PortState::Busy, why }
+    PortError { state: PortState::Busy, why }
 }
 
 /// What an error means, and what to do about it.
-pub(super) fn refused(error: &serialport::Error, node: &Node, settings: &Settings) -> Refused {
+pub(super) fn refused(error: &serialport::Error, node: &Node, settings: &Settings) -> PortError {
     let shown = node.path.display();
     let described = error.description.to_lowercase();
     let (state, why) = match error.kind() {
@@ -95,5 +95,5 @@ pub(super) fn refused(error: &serialport::Error, node: &Node, settings: &Setting
             (PortState::Failed, format!("cannot open {shown} with {baud} bits a second: {error}"))
         }
     };
-    Refused { state, why }
+    PortError { state, why }
 }

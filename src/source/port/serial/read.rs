@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::open::WAIT;
-use super::verdict::{Judged, Verdict};
+use super::verdict::{Verdict, WatchedDecoder};
 use super::watch::{Line, Watch};
 use super::{PortReporter, Settings, clock, sleep};
 use crate::clock::now;
@@ -40,9 +40,9 @@ const TOGETHER: Duration = Duration::from_millis(50);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a port as long as it is read.
-struct Counted;
+struct ReaderCount;
 
-impl Counted {
+impl ReaderCount {
     fn new() -> Self {
         OPEN.fetch_add(1, Ordering::Relaxed);
         Self
@@ -58,7 +58,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for ReaderCount {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Ordering::Relaxed);
     }
@@ -66,7 +66,7 @@ impl Drop for Counted {
 
 /// How a port was lost.
 #[derive(Debug)]
-pub(super) enum Gone {
+pub(super) enum PortLoss {
     /// Its node is gone, or is another one.
     Vanished,
     /// The other end hung up.
@@ -79,7 +79,7 @@ pub(super) enum Gone {
     Tapped(io::Error),
 }
 
-impl fmt::Display for Gone {
+impl fmt::Display for PortLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vanished => f.write_str("it was unplugged"),
@@ -106,8 +106,8 @@ pub(super) struct Session<'s, 'a> {
 
 impl Session<'_, '_> {
     /// Reads until the port is gone, and says how, or until it is cancelled.
-    pub(super) fn read(mut self, port: &mut impl Line, decoder: Box<dyn Decoder>) -> Option<Gone> {
-        let mut decoder = Judged::new(decoder);
+    pub(super) fn read(mut self, port: &mut impl Line, decoder: Box<dyn Decoder>) -> Option<PortLoss> {
+        let mut decoder = WatchedDecoder::new(decoder);
         // The device's series are there before its first byte.
         self.feed.decode(now(), b"", 0, &mut decoder);
         let gone = self.pump(port, &mut decoder);
@@ -115,18 +115,18 @@ impl Session<'_, '_> {
         gone
     }
 
-    fn pump(&mut self, port: &mut impl Line, decoder: &mut Judged) -> Option<Gone> {
+    fn pump(&mut self, port: &mut impl Line, decoder: &mut WatchedDecoder) -> Option<PortLoss> {
         let mut buffer = [0; 4096];
         let mut asked = Vec::new();
         let mut empty = 0;
         if let Err(e) = send_handshake(port, decoder, self.stop) {
-            return Some(Gone::Write(e));
+            return Some(PortLoss::Write(e));
         }
         if has_handshake(decoder) {
             self.feed.send(Body::Port(Port::Greeted(Greeting::Opened)));
         }
         let mut quiet = Quiet::new();
-        let counted = Counted::new();
+        let counted = ReaderCount::new();
         loop {
             if self.stop.is_cancelled() {
                 decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut asked));
@@ -139,7 +139,7 @@ impl Session<'_, '_> {
                 Ok(0) => {
                     empty += 1;
                     if empty >= EMPTY {
-                        return Some(Gone::Hangup);
+                        return Some(PortLoss::Hangup);
                     }
                     std::thread::yield_now();
                 }
@@ -155,8 +155,8 @@ impl Session<'_, '_> {
                 // Ready to be read, it said, and then was not.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => sleep(WAIT / 10, self.stop),
                 Err(e) if idle(&e) => {}
-                Err(e) if hung_up(&e) => return Some(Gone::Hangup),
-                Err(e) => return Some(Gone::Read(e)),
+                Err(e) if hung_up(&e) => return Some(PortLoss::Hangup),
+                Err(e) => return Some(PortLoss::Read(e)),
             }
             if let Some(dialogue) = decoder.dialogue() {
                 dialogue.poll_transmit(Duration::from_nanos(now().steady), &mut asked);
@@ -164,13 +164,13 @@ impl Session<'_, '_> {
             let written = write(port, &asked);
             asked.clear();
             if let Err(e) = written {
-                return Some(Gone::Write(e));
+                return Some(PortLoss::Write(e));
             }
             if let Some(notice) = decoder.dialogue().and_then(Dialogue::notice) {
                 say!(self.feed, info, "the device", said = %quote(notice));
             }
             if self.watch.check(port) {
-                return Some(Gone::Vanished);
+                return Some(PortLoss::Vanished);
             }
             self.judge(decoder, &mut quiet);
             if let Some(end) = self.asked(port, decoder, &mut quiet) {
@@ -179,7 +179,7 @@ impl Session<'_, '_> {
             if quiet.handshake_due(decoder, self.reporter.is(PortState::WrongDevice)) {
                 decoder.dialogue().into_iter().for_each(Dialogue::restarted);
                 if let Err(e) = handshake(port, decoder, self.stop) {
-                    return Some(Gone::Write(e));
+                    return Some(PortLoss::Write(e));
                 }
                 self.feed.send(Body::Port(Port::Greeted(Greeting::Silent)));
             }
@@ -190,9 +190,9 @@ impl Session<'_, '_> {
     fn asked(
         &mut self,
         port: &mut impl Line,
-        decoder: &mut Judged,
+        decoder: &mut WatchedDecoder,
         quiet: &mut Quiet,
-    ) -> Option<Option<Gone>> {
+    ) -> Option<Option<PortLoss>> {
         let request = self.place.asked()?;
         let which = &self.settings.which;
         if self.reporter.is(PortState::WrongDevice) {
@@ -214,7 +214,7 @@ impl Session<'_, '_> {
         decoder.dialogue().into_iter().for_each(Dialogue::restarted);
         if let Err(e) = send_handshake(port, decoder, self.stop) {
             request.answer(Err(format!("the device at {which} takes no commands: {}", plain(&e))));
-            return Some(Some(Gone::Write(e)));
+            return Some(Some(PortLoss::Write(e)));
         }
         self.feed.send(Body::Port(Port::Greeted(Greeting::Requested)));
         quiet.started();
@@ -223,7 +223,7 @@ impl Session<'_, '_> {
     }
 
     /// Says what to make of what came.
-    fn judge(&mut self, decoder: &mut Judged, quiet: &mut Quiet) {
+    fn judge(&mut self, decoder: &mut WatchedDecoder, quiet: &mut Quiet) {
         let Settings { which, baud, protocol, .. } = self.settings;
         let verdict = decoder.verdict(clock(), self.watch.frame_errors());
         if verdict == Verdict::Right {
@@ -290,7 +290,7 @@ impl Quiet {
     }
 
     /// Whether to send a start command now. A device that seems to be another receives none.
-    fn handshake_due(&mut self, decoder: &mut Judged, wrong: bool) -> bool {
+    fn handshake_due(&mut self, decoder: &mut WatchedDecoder, wrong: bool) -> bool {
         let due = !wrong && has_handshake(decoder) && self.since.elapsed() >= self.pause;
         if due {
             self.since = clock();
@@ -339,7 +339,7 @@ fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 /// that no old frames are taken for new ones.
 fn send_handshake(
     port: &mut (impl Read + Write),
-    decoder: &mut Judged,
+    decoder: &mut WatchedDecoder,
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let Some(dialogue) = decoder.dialogue().filter(|dialogue| !dialogue.handshake().is_empty()) else {
@@ -364,7 +364,11 @@ fn send_handshake(
 }
 
 /// Tells a device to start.
-fn handshake(port: &mut impl Write, decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
+fn handshake(
+    port: &mut impl Write,
+    decoder: &mut WatchedDecoder,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let Some(dialogue) = decoder.dialogue() else { return Ok(()) };
     let (pieces, pause) = (dialogue.handshake(), dialogue.pause());
     for (number, piece) in pieces.iter().enumerate() {
@@ -377,7 +381,7 @@ fn handshake(port: &mut impl Write, decoder: &mut Judged, stop: &CancellationTok
 }
 
 /// Whether a device needs a start command.
-fn has_handshake(decoder: &mut Judged) -> bool {
+fn has_handshake(decoder: &mut WatchedDecoder) -> bool {
     decoder.dialogue().is_some_and(|dialogue| !dialogue.handshake().is_empty())
 }
 
@@ -421,7 +425,7 @@ mod tests {
 
     #[test]
     fn silent_devices_are_told_less_and_less_often() {
-        let judged = |p: crate::decode::Protocol| Judged::new(p.decoder());
+        let judged = |p: crate::decode::Protocol| WatchedDecoder::new(p.decoder());
         let (mut cyton, mut lines) =
             (judged(crate::decode::Protocol::Cyton), judged(crate::decode::Protocol::Jsonl));
         let mut quiet = Quiet::new();

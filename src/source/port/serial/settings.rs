@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LatencyTimer;
-use crate::analysis::quality::{self, Judged};
+use crate::analysis::quality::{self, AssessedDecoder};
 use crate::decode::board::generic;
 use crate::decode::{self, Dialogue, MeasureImpedance, Protocol};
 use crate::document::{Check, Path};
@@ -59,7 +59,7 @@ pub struct Serial {
     pub rate: Option<u16>,
     /// Which Ganglion is meant; the first that is found if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ganglion: Option<decode::Wanted>,
+    pub ganglion: Option<decode::GanglionFilter>,
     /// The frames of a board of protocol `generic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<Box<generic::Frame>>,
@@ -230,7 +230,7 @@ impl Serial {
             if resumed.swap(false, Ordering::Relaxed) {
                 decoder.dialogue().into_iter().for_each(Dialogue::resume);
             }
-            Box::new(Judged::new(decoder, signal.clone()))
+            Box::new(AssessedDecoder::new(decoder, signal.clone()))
         })
     }
 }

@@ -336,7 +336,7 @@ fn reads_of_nothing_burn_no_core() {
     };
     let mut port = Nothing::default();
     let gone = session.read(&mut port, Protocol::Jsonl.decoder());
-    assert!(matches!(gone, Some(Gone::Hangup)));
+    assert!(matches!(gone, Some(PortLoss::Hangup)));
     assert_eq!(port.0.into_inner(), 3);
 }
 

@@ -42,9 +42,9 @@ pub(super) enum Verdict {
 }
 
 /// A decoder whose events are watched.
-pub(super) struct Judged {
+pub(super) struct WatchedDecoder {
     decoder: Box<dyn Decoder>,
-    seen: Seen,
+    seen: TrafficCounts,
     /// Bytes that came so far and are in no answer.
     heard: u64,
     /// The failure that it answered with last, if nothing was understood since.
@@ -53,7 +53,7 @@ pub(super) struct Judged {
 
 /// What came since the last verdict.
 #[derive(Default)]
-struct Seen {
+struct TrafficCounts {
     began: Option<Instant>,
     /// Bytes that are in no answer: what a device, or its dongle, says when it is asked is no speech of its own.
     bytes: u64,
@@ -69,7 +69,7 @@ struct Seen {
     frame_errors: u64,
 }
 
-impl Seen {
+impl TrafficCounts {
     fn event(&mut self, body: &Body<'_>) {
         match body {
             Body::Device(device) => self.board = Some(device.protocol),
@@ -90,9 +90,9 @@ impl Seen {
     }
 }
 
-impl Judged {
+impl WatchedDecoder {
     pub(super) fn new(decoder: Box<dyn Decoder>) -> Self {
-        Self { decoder, seen: Seen::default(), heard: 0, failure: None }
+        Self { decoder, seen: TrafficCounts::default(), heard: 0, failure: None }
     }
 
     /// Bytes that came so far and are in no answer; for a moment also those of one that is not complete.
@@ -195,7 +195,7 @@ fn seems(bytes: &[u8], board: Option<&str>, damaged: bool) -> String {
     }
 }
 
-impl Decoder for Judged {
+impl Decoder for WatchedDecoder {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         let Self { decoder, seen, heard, .. } = self;
         seen.bytes += bytes.len() as u64;
@@ -246,7 +246,7 @@ mod tests {
 
     /// What is made of bytes that came in one window.
     fn made_of(protocol: Protocol, bytes: &[u8], frame_errors: u64) -> Verdict {
-        let mut judged = Judged::new(protocol.decoder());
+        let mut judged = WatchedDecoder::new(protocol.decoder());
         let began = clock();
         assert_eq!(judged.verdict(began, 0), Verdict::None);
         let mut reported = 0;
@@ -285,7 +285,7 @@ mod tests {
         // A dongle whose board is off, asked for its firmware and commanded to start.
         let down = b"Failure: Communications timeout - Device failed to poll Host$$$".repeat(4);
         for protocol in [Protocol::Cyton, Protocol::Daisy] {
-            let mut judged = Judged::new(protocol.decoder());
+            let mut judged = WatchedDecoder::new(protocol.decoder());
             let began = clock();
             judged.decode(b"", &mut |_| {});
             assert_eq!(judged.verdict(began, 0), Verdict::None);
@@ -314,7 +314,7 @@ mod tests {
         for (said, words) in
             [(&scan[..], "looking for a headset"), (&status, "status packets without raw values")]
         {
-            let mut judged = Judged::new(Protocol::ThinkGear.decoder());
+            let mut judged = WatchedDecoder::new(Protocol::ThinkGear.decoder());
             let began = clock();
             assert_eq!(judged.verdict(began, 0), Verdict::None);
             (0..40).for_each(|_| judged.decode(said, &mut |_| {}));
@@ -336,7 +336,7 @@ mod tests {
         let frame = |number: u8| [&[0xA0, number][..], &[1; 30], &[0xC0]].concat();
         let frames: Vec<u8> = (0..50).flat_map(frame).collect();
         let verdict = |protocol: Protocol, texts: &[&str]| {
-            let mut judged = Judged::new(protocol.decoder());
+            let mut judged = WatchedDecoder::new(protocol.decoder());
             let began = clock();
             assert_eq!(judged.verdict(began, 0), Verdict::None);
             texts.iter().for_each(|text| judged.decode(&[text.as_bytes(), &frames].concat(), &mut |_| {}));

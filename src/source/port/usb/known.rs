@@ -4,7 +4,7 @@
 
 /// What a USB id is known as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct UsbModel {
     /// Vendor and product.
     pub id: &'static str,
     /// The chip or board, and where it is met.
@@ -13,11 +13,11 @@ pub struct Known {
     pub protocol: Option<&'static str>,
 }
 
-const fn row(id: &'static str, name: &'static str, protocol: Option<&'static str>) -> Known {
-    Known { id, name, protocol }
+const fn row(id: &'static str, name: &'static str, protocol: Option<&'static str>) -> UsbModel {
+    UsbModel { id, name, protocol }
 }
 
-const TABLE: &[Known] = &[
+const TABLE: &[UsbModel] = &[
     row("0403:6015", "FTDI FT230X or FT231X, as in the OpenBCI dongle and many others", Some("cyton")),
     row("0403:6001", "FTDI FT232R, as in OpenEEG boards, older SpikerBoxes and many cables", None),
     row("0403:6010", "FTDI FT2232, two ports", None),
@@ -36,6 +36,6 @@ const TABLE: &[Known] = &[
 
 /// What is known of a USB id.
 #[must_use]
-pub fn known(id: &str) -> Option<&'static Known> {
+pub fn known(id: &str) -> Option<&'static UsbModel> {
     TABLE.iter().find(|known| known.id.eq_ignore_ascii_case(id))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use access::{
     Advice, Holder, LATENCY_RULE, RULES, holders, is_serial, listed, may_open, not_permitted, user,
 };
-pub use known::{Known, known};
+pub use known::{UsbModel, known};
 pub use which::{Identity, Missing, Node, UsbMatch, Which};
 
 /// Where the trees of the system lie.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decode::otlp::{Counted, Form, Otlp, Request, Settings};
+use crate::decode::otlp::{Form, Otlp, Request, RequestCounts, Settings};
 use crate::event::{Event, FaultKind, SourceId, Telemetry, Timestamp};
 use crate::hub::Hub;
 
@@ -27,7 +27,7 @@ impl Counting {
         Self { hub, otlp: Otlp::new(settings) }
     }
 
-    fn send(&mut self, signal: Telemetry, second: u64, text: &str) -> Counted {
+    fn send(&mut self, signal: Telemetry, second: u64, text: &str) -> RequestCounts {
         let request = Request::parse(signal, Form::Json, text.as_bytes()).unwrap();
         let Self { hub, otlp } = self;
         otlp.read(&request, at(second), &mut |with| {
@@ -39,7 +39,7 @@ impl Counting {
     }
 
     /// Sends points of one metric of the service `s`, and whatever else there is.
-    fn metric(&mut self, second: u64, metric: &str) -> Counted {
+    fn metric(&mut self, second: u64, metric: &str) -> RequestCounts {
         self.send(
             Telemetry::Metrics,
             second,
@@ -50,7 +50,7 @@ impl Counting {
         )
     }
 
-    fn spans(&mut self, spans: &str) -> Counted {
+    fn spans(&mut self, spans: &str) -> RequestCounts {
         let text = format!(
             "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{spans}]}}],\"resource\":{{\"attributes\":[{}]}}}}]}}",
             text_attribute("service.name", "s")

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::clock::now;
-use crate::decode::otlp::{self, Counted, Form, Malformed, Otlp, Request};
+use crate::decode::otlp::{self, Form, Malformed, Otlp, Request, RequestCounts};
 use crate::event::{Body, Fault, FaultKind, Received, Telemetry};
 use crate::listen::Listen;
 use crate::origin::Names;
@@ -102,7 +102,7 @@ impl Receiver {
         form: Form,
         body: &[u8],
         bytes: u64,
-    ) -> Result<Counted, Malformed> {
+    ) -> Result<RequestCounts, Malformed> {
         let read = Request::parse(signal, form, body).map(|request| {
             let at = now();
             self.senders.reader.lock().read(&request, at, &mut |with| self.feed.batch(at, |out| with(out)))

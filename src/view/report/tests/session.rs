@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::Timestamp;
-use crate::session::{Book, Open, Origin, State};
+use crate::session::{Book, NewSession, Origin, State};
 
 /// Where the golden file is.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/page/session.html");
@@ -65,7 +65,7 @@ fn laboratory() -> Samples {
 fn session(name: &str) -> Session {
     let at = |ms: i64| Timestamp::both(ms.unsigned_abs() * 1_000_000);
     let mut book = Book::default();
-    let id = book.begin(Open { origin: Origin::Program, of: "intan", name }, at(END - HOUR)).unwrap();
+    let id = book.begin(NewSession { origin: Origin::Program, of: "intan", name }, at(END - HOUR)).unwrap();
     book.end(&id, at(END), State::Ended);
     book.find(&id).unwrap().clone()
 }
