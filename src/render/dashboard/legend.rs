@@ -39,8 +39,9 @@ const LETTER: f64 = 6.2;
 const SIGN: f64 = 32.0;
 const LINE: f64 = 23.4;
 
-/// The letters of a value of a label, and of a machine with the sign before it.
+/// The letters of a value of a label, of the name of a stream's source (`lsl/demo-markers`), and of a machine with the sign before it.
 const VALUE: usize = 8;
+const STREAM: usize = 16;
 const ADDRESS: usize = 11;
 
 /// How many lines the names of the series take in a panel of so many of the 24 columns: the legend and the query of each target.
@@ -100,7 +101,8 @@ fn names(legend: &str, expr: &str) -> (u32, usize) {
     let many = if many == 1 && machine { AGENTS } else { many };
     // Of a stream that its agent's own machine sends, the label is empty.
     let values = labels.iter().filter(|label| **label != "machine").count();
-    (many, plain + values * VALUE + if machine { ADDRESS } else { 0 })
+    let value = if expr.contains("neural_source_other_messages") { STREAM } else { VALUE };
+    (many, plain + values * value + if machine { ADDRESS } else { 0 })
 }
 
 #[cfg(test)]
@@ -133,6 +135,9 @@ mod tests {
             [("{{direction}} errors ${shown_machine}", "sum(rate(neural_host_network_errors_total[5m]))")];
         // Received and transmitted, of two machines.
         assert_eq!(lines(ways.into_iter().chain(ways), 12), 4);
+        // Names of streams' sources are long: one a line on a phone.
+        let others = [("{{source}} ${shown_machine}", "sum(rate(neural_source_other_messages_total[5m]))")];
+        assert_eq!(lines_on_a_phone(others.into_iter()), 6);
         assert_eq!(lines([("{{instance}}", "up")].into_iter(), 8), 1);
         assert_eq!(lines(std::iter::empty(), 8), 0);
     }

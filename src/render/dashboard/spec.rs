@@ -191,9 +191,21 @@ pub(super) fn letter(at: usize) -> String {
         .map_or_else(|| format!("Q{at}"), |at| char::from(b'A' + at).to_string())
 }
 
-/// A name as one says it: `queue_depth` is "Queue depth".
+/// What is written in capitals wherever it stands.
+pub(super) const ABBREVIATIONS: &[&str] = &[
+    "API", "CPU", "GPU", "HTTP", "ID", "LSL", "OTLP", "PCIe", "RMS", "RTT", "TCP", "TLS", "UDP", "URL",
+    "USB", "XID",
+];
+
+/// The abbreviation that a word is, whatever its case.
+pub(super) fn abbreviation(word: &str) -> Option<&'static str> {
+    ABBREVIATIONS.iter().copied().find(|of| of.eq_ignore_ascii_case(word))
+}
+
+/// A name as one says it: `queue_depth` is "Queue depth", `otlp_clock_lag` "OTLP clock lag".
 pub(super) fn spoken(name: &str) -> String {
-    let words = name.replace('_', " ");
+    let words: Vec<&str> = name.split('_').map(|word| abbreviation(word).unwrap_or(word)).collect();
+    let words = words.join(" ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -204,12 +216,27 @@ pub(super) fn heading(label: &str) -> String {
         "alertname" => "Alert".to_owned(),
         // The column holds the number and the name of a channel, which is longer than what it holds.
         "channel_name" => "Name".to_owned(),
-        "gpu" | "id" => label.to_uppercase(),
         // Two letters stand below it, and a phone needs the room.
         "priority" => "Prio".to_owned(),
         "fstype" => "Type".to_owned(),
         // The host that a stream comes from; the agent that follows it is the instance.
         "machine" => "Sender".to_owned(),
         _ => spoken(label),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abbreviations_are_written_in_capitals() {
+        assert_eq!(spoken("otlp_clock_lag"), "OTLP clock lag");
+        assert_eq!(spoken("gpu_pcie_bytes"), "GPU PCIe bytes");
+        assert_eq!((spoken("queue_depth"), spoken("")), ("Queue depth".to_owned(), String::new()));
+        assert_eq!(
+            (heading("gpu"), heading("id"), heading("source")),
+            ("GPU".into(), "ID".into(), "Source".into())
+        );
     }
 }

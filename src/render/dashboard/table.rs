@@ -12,8 +12,8 @@ use crate::catalog::draw::{Panel, State};
 
 /// How wide the names of alerts and where they are must be at least, on a phone too, where both are seen beside the priority: the
 /// names but for their last letters.
-const ALERT_WIDTH: u32 = 190;
-const WHERE_WIDTH: u32 = 130;
+const ALERT_WIDTH: usize = 190;
+const WHERE_WIDTH: usize = 130;
 
 /// How wide each column is at least; see `custom`.
 const LEAST_WIDTH: usize = 80;
@@ -22,8 +22,8 @@ const LEAST_WIDTH: usize = 80;
 const SHARE_WIDTH: usize = 88;
 
 /// How wide the column of a label is at least, so that its usual values are not cut where columns share the width of a phone, which
-/// can be pushed: seven and a half pixels a letter, and the margins.
-pub(super) fn room(label: &str) -> u32 {
+/// can be pushed: seven and a half pixels a letter, and the margins. What a label holds depends on what is asked.
+pub(super) fn room(label: &str, exprs: &str) -> u32 {
     let letters = match label {
         // The name of an operating system, of a card, of an alert.
         "system" => 27,
@@ -32,7 +32,9 @@ pub(super) fn room(label: &str) -> u32 {
         "metric" => 14,
         "content" | "driver" => 17,
         "kernel" | "device" | "architecture" | "hook" | "task" => 15,
-        "instance" | "source" => 13,
+        // Of every kind: `open_ephys:zmq`. Other tables have those of programs or of streams.
+        "source" if exprs.contains("neural_source_") => 15,
+        "instance" | "source" | "stream" => 13,
         "pipeline" | "stage" => 9,
         "channel" | "channel_name" | "gpu" | "label" | "fstype" | "node" => 7,
         _ => 12,
@@ -47,8 +49,19 @@ pub(super) const SEVERITIES: &[(&str, &str)] =
 /// How wide a column must be at least so that its header, with an arrow where the table is sorted by it, and its longest word are not
 /// cut; nothing if that is as wide as every column is.
 pub(super) fn least(header: &str, sorted: bool, word: usize) -> Option<usize> {
-    let width = (header.chars().count() * 8 + if sorted { 42 } else { 24 }).max(word * 7 + 16);
+    let header = if sorted { written(header) + 44 } else { header.chars().count() * 8 + 24 };
+    let width = header.max(word * 7 + 16);
     (width > LEAST_WIDTH).then_some(width)
+}
+
+/// How many pixels a header takes in Grafana's font, of which an `l` takes half of an `o`.
+fn written(header: &str) -> usize {
+    let wide = |letter: char| match letter {
+        'f' | 'i' | 'j' | 'l' | 'r' | 't' | 'I' | ' ' | ',' | '.' | '/' => 10,
+        'm' | 'w' | 'M' | 'W' => 24,
+        _ => 17,
+    };
+    header.chars().map(wide).sum::<usize>() / 2
 }
 
 /// Letters of the longest word that a column may hold.
@@ -95,10 +108,15 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     labels.sort_unstable();
     labels.dedup();
     // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers. Of alerts more is said below.
-    let long = |label: &&&str| {
-        room(label) > LEAST_WIDTH as u32 && !["alertname", "where", "severity", "priority"].contains(*label)
+    let own = labels.iter().filter(|label| !["alertname", "where", "severity", "priority"].contains(*label));
+    let exprs: String = spec.targets.iter().map(|target| target.expr.as_str()).collect();
+    let wide = |label: &&str| {
+        let header = heading(label);
+        let sorted = spec.sorted.iter().any(|(column, _)| *column == header);
+        (room(label, &exprs) as usize).max(least(&header, sorted, 0).unwrap_or_default())
     };
-    all.extend(labels.iter().filter(long).map(|label| as_wide(label, room(label))));
+    let wide = own.map(|label| (label, wide(label))).filter(|(_, width)| *width > LEAST_WIDTH);
+    all.extend(wide.map(|(label, width)| as_wide(label, width)));
     if labels.contains(&"alertname") {
         all.extend(of_alerts());
     }
@@ -106,7 +124,7 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
 }
 
 /// A label's column that is so wide at least.
-fn as_wide(label: &str, width: u32) -> Value {
+fn as_wide(label: &str, width: usize) -> Value {
     json!({
         "matcher": {"id": "byName", "options": heading(label)},
         "properties": [{"id": "custom.minWidth", "value": width}],
@@ -182,4 +200,19 @@ pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
     let order: Map<String, Value> = listed.enumerate().map(|(at, column)| (column, json!(at))).collect();
     let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
     if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Chromium cuts "Opened" at 90 pixels and shows these whole.
+    #[test]
+    fn a_header_with_an_arrow_is_as_wide_as_it_was_seen() {
+        let wide = |header| least(header, true, 0).unwrap_or(LEAST_WIDTH);
+        assert_eq!((wide("Opened"), wide("Channel"), wide("Quality")), (95, 100, 93));
+        assert_eq!((wide("Name"), wide("Up"), wide("Port")), (81, 80, 80));
+        assert_eq!(least("Last seen", false, 0), Some(96));
+        assert_eq!((room("source", "neural_source_up"), room("source", "neural_program_state")), (136, 121));
+    }
 }

@@ -55,7 +55,7 @@ pub(super) static BOARD: Board = Board {
             view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped. Errors are those of the last hour.", &[
                 column("max by (instance, source) (neural_source_up)", "Up", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
-                column("clamp_min(max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds), 0)", "Last event", "s")
+                column("clamp_min(max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds), 0)", "Last seen", "s")
                     .limits(&[&SOURCE_SILENCE]),
                 column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Errors", "short"),
             ])
@@ -136,7 +136,7 @@ pub(super) static BOARD: Board = Board {
             view(Panel::Table, "Agents", "none", "Version of each agent, its uptime and the time of its last reload.", &[
                 column("clamp_min(time() - max by (instance) (process_start_time_seconds{source=''}), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Uptime", "s"),
                 column("clamp_min(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
-                column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
+                column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration hash", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
             ])
             .first(&["instance", "Value #D"]),

@@ -96,8 +96,8 @@ pub(super) static BOARD: Board = Board {
                 column("sum by (instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))", "Bad for", "s"),
                 column("max by (instance, device, channel) (neural_channel_railed_ratio)", "Railed", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_flat_ratio)", "Flat", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_hum_ratio)", "Hum", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
+                column("round(max by (instance, device, channel) (neural_channel_hum_ratio), 1e-5)", "Hum", "percentunit"),
+                column("round(max by (instance, device, channel) (neural_channel_noise_ratio), 1e-5)", "Noise", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "Band RMS", "volt"),
             ])
             // On a phone three columns are seen: the number and name, how good it is, and why.
@@ -151,7 +151,7 @@ pub(super) static BOARD: Board = Board {
                 column(concat!("sum by (instance, device, channel, channel_name) (", named!("round(increase(neural_channel_artefacts_total[1h]))"), ")"), "Artefacts", "none"),
                 column("round(sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h])))", "Dropouts", "none"),
                 column("max by (instance, device, channel) (neural_channel_hum_decibels)", "Hum, dB", "none"),
-                column("max by (instance, device, channel) (neural_channel_peak_ratio)", "Range used", "percentunit"),
+                column("round(max by (instance, device, channel) (neural_channel_peak_ratio), 1e-5)", "Range used", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_rms_volts)", "RMS", "volt"),
                 column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
                 column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),

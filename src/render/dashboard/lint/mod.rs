@@ -211,6 +211,17 @@ mod tests {
             panel["title"] = format!("{title} anew").into();
         };
         breaks(is("timeseries"), named, "9 to 13", "engineer");
+        let otlp = |panel: &mut Value| {
+            let title = text(panel, "title").to_owned();
+            panel["title"] = format!("{title} Otlp").into();
+        };
+        breaks(is("timeseries"), otlp, "9 to 13", "write OTLP");
+        let card = |panel: &Value| panel["transformations"].to_string().contains(r#":"GPU""#);
+        let lower = |panel: &mut Value| {
+            let text = panel["transformations"].to_string().replace(r#":"GPU""#, r#":"Gpu""#);
+            panel["transformations"] = serde_json::from_str(&text).unwrap();
+        };
+        breaks(card, lower, "9 to 13", "write GPU");
         let last = |panel: &mut Value| drop(panel["targets"].as_array_mut().unwrap().pop());
         breaks(is("state-timeline"), last, "9 to 13", "No data in response");
         breaks(is("state-timeline"), defaults("mappings", json!([])), "9 to 13", "No data in response");
@@ -306,6 +317,13 @@ mod tests {
         };
         breaks(asks("neural_port_baud"), without("Device"), "9 to 13", "names of its rows");
         breaks(programs, without("Does"), "9 to 13", "headers or words of [\"Does\"]");
+        let sorted = asks("neural_stream_channel_info");
+        breaks(sorted, without("Channel"), "9 to 13", "headers or words of [\"Channel\"]");
+        let whole = |panel: &mut Value| {
+            let expr = "max by (instance, device, channel) (neural_channel_peak_ratio)";
+            panel["targets"][3]["expr"] = expr.into();
+        };
+        breaks(asks("neural_channel_peak_ratio"), whole, "9 to 13", "1.19e-11%");
         let dots = |panel: &mut Value| panel["targets"][0]["exemplar"] = true.into();
         breaks(is("heatmap"), dots, "9 to 13", "exemplars");
         let limit = |panel: &mut Value| {

@@ -6,6 +6,7 @@ use super::super::board::EVALUATED;
 use super::super::legend;
 use super::super::panel::{CELLS, SMALL, readable};
 use super::super::query::Names;
+use super::super::spec::abbreviation;
 use super::super::table::SEVERITIES;
 use super::{Rule, list, text};
 
@@ -26,6 +27,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: unreached },
     Rule { grafana: "9 to 13", broken: address },
     Rule { grafana: "9 to 13", broken: words },
+    Rule { grafana: "9 to 13", broken: lowered },
     Rule { grafana: "9 to 13", broken: rates },
     Rule { grafana: "9 to 13", broken: classes },
     Rule { grafana: "9 to 13", broken: silent },
@@ -238,6 +240,17 @@ fn words(panel: &Value, _: &Names<'_>) -> Option<String> {
     let title = text(panel, "title").to_lowercase();
     let of = RIDDLES.iter().find(|of| title.contains(*of))?;
     Some(format!("no engineer of a laboratory knows what \"{of}\" means; use the term of the field"))
+}
+
+/// "Otlp clock lag" is what a name becomes if nobody looks at it.
+fn lowered(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let organized = list(panel, "transformations").last();
+    let headers = organized.and_then(|of| of["options"]["renameByName"].as_object());
+    let headers = headers.into_iter().flat_map(|of| of.values()).filter_map(Value::as_str);
+    let mut words = std::iter::once(text(panel, "title")).chain(headers).flat_map(str::split_whitespace);
+    let found =
+        words.find_map(|word| abbreviation(word).filter(|right| *right != word).map(|right| (word, right)));
+    found.map(|(word, right)| format!("writes \"{word}\" in a title or header; write {right}"))
 }
 
 /// A device of 16 kHz beside one of 250 Hz hides what the slow one does.

@@ -27,12 +27,21 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: pale },
     Rule { grafana: "9 to 13", broken: joined },
     Rule { grafana: "9 to 13", broken: mixed },
+    Rule { grafana: "9 to 13", broken: endless },
 ];
 
 /// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
 fn names_are_none(panel: &Value, _: &Names<'_>) -> Option<String> {
     let broken = is(panel, "table") && names_null(&defaults(panel)["mappings"]);
     when(broken, "shows \"–\" for all names; put the mapping of null and NaN into an override byType number")
+}
+
+/// Shares that a measurement may have of any size: Grafana writes as many digits as it takes, `1.19e-11%`.
+fn endless(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let measured = ["_hum_ratio", "_noise_ratio", "_peak_ratio"];
+    let of = |expr: &str| measured.iter().any(|of| expr.contains(of)) && !expr.contains("round(");
+    let broken = is(panel, "table") && exprs(panel).any(of);
+    when(broken, "writes a share as 1.19e-11%; round it to what can be read")
 }
 
 /// An empty cell of numbers is otherwise drawn in the colour of the lowest threshold.
@@ -167,17 +176,20 @@ fn beheaded(panel: &Value, _: &Names<'_>) -> Option<String> {
             .filter(|of| of["id"] == "custom.minWidth")
             .find_map(|of| of["value"].as_u64())
     };
-    let values = renamed
-        .iter()
-        .filter(|(column, _)| column.starts_with("Value"))
-        .filter_map(|(_, header)| header.as_str());
     let sorted =
         |header: &str| list(&panel["options"], "sortBy").iter().any(|of| of["displayName"] == header);
+    // Of the columns of labels those that have an arrow; of alerts other rules say more.
+    let own = |label: &str, header: &str| {
+        let alerts = ["alertname", "where", "severity", "priority"].contains(&label);
+        label.starts_with("Value") || sorted(header) && !alerts
+    };
+    let headers = renamed.iter().filter_map(|(label, header)| Some((label.as_str(), header.as_str()?)));
+    let headers = headers.filter(|(label, header)| own(label, header)).map(|(_, header)| header);
     let wide = |header: &&str| {
         let least = least(header, sorted(header), longest(panel, header));
         least.is_some_and(|least| given(header).is_none_or(|given| given < least as u64))
     };
-    let cut: Vec<&str> = values.filter(wide).collect();
+    let cut: Vec<&str> = headers.filter(wide).collect();
     when(
         is(panel, "table") && !cut.is_empty(),
         &format!("cuts the headers or words of {cut:?} on a phone; give them a minWidth"),
@@ -200,9 +212,10 @@ fn stumps(panel: &Value, _: &Names<'_>) -> Option<String> {
     let labels = exprs(panel).flat_map(grouped);
     // Of alerts other rules say more.
     let own = labels.filter(|label| !["alertname", "where", "severity", "priority"].contains(label));
+    let all: String = exprs(panel).collect();
     let cut = |label: &&str| {
         let called = renamed.get(*label).and_then(Value::as_str);
-        called.is_some_and(|called| widest(panel, called) < f64::from(room(label).max(80)))
+        called.is_some_and(|called| widest(panel, called) < f64::from(room(label, &all).max(80)))
     };
     let mut cut: Vec<&str> = own.filter(cut).collect();
     cut.sort_unstable();
