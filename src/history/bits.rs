@@ -48,8 +48,9 @@ impl<'o> BitWriter<'o> {
 #[derive(Clone, Debug)]
 pub(super) struct BitReader<'b> {
     bytes: &'b [u8],
-    /// Bits that were taken from `bytes`, in the low end.
+    /// Bits that were taken from `bytes` and not read yet, the next one highest; zeros follow them.
     word: u64,
+    /// How many.
     count: u32,
 }
 
@@ -67,28 +68,67 @@ impl<'b> BitReader<'b> {
         self.take_some(count)
     }
 
-    fn take_some(&mut self, count: u32) -> Option<u64> {
-        while self.count < count {
-            let (first, rest) = self.bytes.split_first()?;
+    /// Takes bytes until more than 56 bits are at hand, or there are no more.
+    #[inline]
+    fn fill(&mut self) {
+        if let Some((eight, _)) = self.bytes.split_first_chunk() {
+            // Of eight bytes those whose bits all fit.
+            let whole = (64 - self.count) / 8;
+            let bits = u64::from_be_bytes(*eight);
+            let kept = if whole == 8 { bits } else { bits & !(u64::MAX >> (8 * whole)) };
+            self.word |= kept.checked_shr(self.count).unwrap_or(0);
+            self.count += 8 * whole;
+            self.bytes = self.bytes.get(whole as usize..).unwrap_or_default();
+            return;
+        }
+        while self.count <= 56
+            && let Some((first, rest)) = self.bytes.split_first()
+        {
             self.bytes = rest;
-            self.word = (self.word << 8) | u64::from(*first);
+            self.word |= u64::from(*first) << (56 - self.count);
             self.count += 8;
         }
+    }
+
+    /// Forgets the next `count` bits, at most 63, which are there.
+    #[inline]
+    fn skip(&mut self, count: u32) {
+        self.word <<= count;
         self.count -= count;
-        Some((self.word >> self.count) & ((1 << count) - 1))
+    }
+
+    /// The next `count` bits, at most 32.
+    #[inline]
+    fn take_some(&mut self, count: u32) -> Option<u64> {
+        if self.count < count {
+            self.fill();
+            if self.count < count {
+                return None;
+            }
+        }
+        // In two steps, for 64 is no shift.
+        let taken = (self.word >> 1) >> (63 - count);
+        self.skip(count);
+        Some(taken)
     }
 
     pub(super) fn bit(&mut self) -> Option<bool> {
         self.take_some(1).map(|bit| bit == 1)
     }
 
-    /// Ones up to the next zero, which is taken too; or `most` of them, after which there is none.
+    /// Ones up to the next zero, which is taken too; or `most` of them, at most 32, after which there is none.
+    #[inline]
     pub(super) fn ones(&mut self, most: u32) -> Option<u32> {
-        let mut count = 0;
-        while count < most && self.bit()? {
-            count += 1;
+        if self.count <= most {
+            self.fill();
         }
-        Some(count)
+        let ones = self.word.leading_ones();
+        let (ones, taken) = if ones >= most { (most, most) } else { (ones, ones + 1) };
+        if taken > self.count {
+            return None;
+        }
+        self.skip(taken);
+        Some(ones)
     }
 }
 
@@ -123,4 +163,49 @@ pub(super) fn zigzag(value: i64) -> u64 {
 /// The reverse of [`zigzag`].
 pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The next bits of a row of them, one by one.
+    fn plain(bits: &mut &[bool], count: u32) -> Option<u64> {
+        let (taken, rest) = bits.split_at_checked(count as usize)?;
+        *bits = rest;
+        Some(taken.iter().fold(0, |number, bit| number << 1 | u64::from(*bit)))
+    }
+
+    fn plain_ones(bits: &mut &[bool], most: u32) -> Option<u32> {
+        let mut count = 0;
+        while count < most && plain(bits, 1)? == 1 {
+            count += 1;
+        }
+        Some(count)
+    }
+
+    proptest! {
+        #[test]
+        fn bits_are_those_that_are_there(
+            bytes in prop::collection::vec(prop_oneof![Just(0xff_u8), any::<u8>()], 0..40),
+            asked in prop::collection::vec((any::<bool>(), 0_u32..=64), 0..60),
+        ) {
+            let all: Vec<bool> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+            let (mut reader, mut bits) = (BitReader::new(&bytes), &all[..]);
+            for (ones, count) in asked {
+                // What is beyond the end ends it: what is read then is nothing to rely on.
+                if ones {
+                    let most = count.min(32);
+                    let read = reader.ones(most);
+                    prop_assert_eq!(read, plain_ones(&mut bits, most));
+                    if read.is_none() { break }
+                } else {
+                    let read = reader.take(count);
+                    prop_assert_eq!(read, plain(&mut bits, count));
+                    if read.is_none() { break }
+                }
+            }
+        }
+    }
 }

@@ -358,6 +358,7 @@ fn cost_of(number: u64, low: u32) -> u64 {
     if high >= u64::from(ESCAPE) { u64::from(ESCAPE) + 64 } else { high + 1 + u64::from(low) }
 }
 
+#[inline]
 fn decode_number(bits: &mut BitReader<'_>, parameter: u32) -> Option<u64> {
     let Some(low) = parameter.checked_sub(1) else { return Some(0) };
     let high = bits.ones(ESCAPE)?;

@@ -11,6 +11,8 @@ pub struct Pieces {
     pieces: Vec<(i64, std::ops::Range<usize>)>,
     /// Times that are covered, first and last, in no order.
     covered: Vec<(i64, i64)>,
+    /// Those of them that the piece that is being added may meet, by rising time.
+    met: Vec<(i64, i64)>,
     start: usize,
 }
 
@@ -20,6 +22,7 @@ impl Pieces {
         self.samples.clear();
         self.pieces.clear();
         self.covered.clear();
+        self.met.clear();
         self.start = 0;
     }
 
@@ -29,9 +32,17 @@ impl Pieces {
         self.covered.iter().any(|&(first, last)| first <= from && to <= last)
     }
 
+    /// Begins a piece whose samples lie within this span. Most pieces meet no other, and of those no sample is compared with anything.
+    pub fn begin(&mut self, from: i64, to: i64) {
+        self.met.clear();
+        self.met.extend(self.covered.iter().filter(|&&(first, last)| first <= to && from <= last));
+        self.met.sort_unstable();
+    }
+
     /// Adds a sample of the piece that is being added. Samples come by rising time.
+    #[inline]
     pub fn push(&mut self, t: i64, v: f64) {
-        if self.covered.iter().all(|&(first, last)| t < first || t > last) {
+        if self.met.is_empty() || self.met.iter().all(|&(first, last)| t < first || t > last) {
             self.samples.push(Sample { t, v });
         }
     }
@@ -44,10 +55,9 @@ impl Pieces {
     /// Ends a piece, which covers this span.
     pub fn end(&mut self, from: i64, to: i64) {
         // A later piece that lies within this one splits it: what is before and what is after it are pieces of their own.
-        let mut cuts: Vec<i64> = self.covered.iter().map(|&(first, _)| first).collect();
-        cuts.sort_unstable();
         let mut start = self.start;
-        for cut in cuts {
+        for at in 0..self.met.len() {
+            let Some(&(cut, _)) = self.met.get(at) else { break };
             let rest = self.samples.get(start..).unwrap_or_default();
             let end = start + rest.partition_point(|sample| sample.t < cut);
             self.add(start..end);
@@ -84,8 +94,9 @@ mod tests {
     fn read(pieces: &[Vec<i64>]) -> Vec<(i64, f64)> {
         let mut all = Pieces::default();
         for (number, times) in pieces.iter().enumerate() {
-            times.iter().for_each(|&t| all.push(t, number as f64));
             if let (Some(&first), Some(&last)) = (times.first(), times.last()) {
+                all.begin(first, last);
+                times.iter().for_each(|&t| all.push(t, number as f64));
                 all.end(first, last);
             }
         }

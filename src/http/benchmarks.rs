@@ -93,7 +93,7 @@ impl Site {
     /// The regressions of the last hours.
     pub(super) fn regressions_of(&self, hours: f64) -> Result<Regressions, BenchmarkError> {
         let questions = regression_questions(now().wall_milliseconds(), (hours * 3.6e6) as i64);
-        let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
+        let answers = self.answers(&questions, &Until::usual()).map_err(|error| unasked(&error))?;
         Ok(regressions(answers, &self.catalogue.load().settings.limits))
     }
 
@@ -157,7 +157,7 @@ impl Site {
     ) -> Result<Benchmark, BenchmarkError> {
         check_step(time, step).map_err(|why| wrong(&why))?;
         let questions = benchmark::questions(time, step);
-        let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
+        let answers = self.answers(&questions, &Until::usual()).map_err(|error| unasked(&error))?;
         let (name, source) = (name.to_owned(), "the agent's history".to_owned());
         Ok(benchmark::build(benchmark::BenchmarkInput { name, time, step, source, answers, only }))
     }

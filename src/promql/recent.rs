@@ -24,6 +24,8 @@ pub struct Recent<'s> {
     storage: &'s dyn Select,
     kept: RefCell<VecDeque<(String, Rc<CachedSeries>)>>,
     size: Cell<usize>,
+    /// The memory of what was let go, for what is read next: new memory would be cleared page by page.
+    spare: RefCell<Vec<Sample>>,
 }
 
 impl std::fmt::Debug for Recent<'_> {
@@ -36,15 +38,28 @@ impl std::fmt::Debug for Recent<'_> {
 struct CachedSeries {
     from: i64,
     to: i64,
-    size: usize,
-    series: Vec<(Labels, Vec<Sample>)>,
+    /// The samples of all series, one after another.
+    samples: Vec<Sample>,
+    /// Each series, and where its samples end.
+    series: Vec<(Labels, usize)>,
+}
+
+impl CachedSeries {
+    fn each(&self, each: &mut Each<'_>) -> Result<(), Error> {
+        let mut start = 0;
+        self.series.iter().try_for_each(|(labels, end)| {
+            let samples = self.samples.get(start..*end).unwrap_or_default();
+            start = *end;
+            each(labels, samples)
+        })
+    }
 }
 
 impl<'s> Recent<'s> {
     /// One that has kept nothing yet.
     #[must_use]
     pub fn of(storage: &'s dyn Select) -> Self {
-        Self { storage, kept: RefCell::default(), size: Cell::new(0) }
+        Self { storage, kept: RefCell::default(), size: Cell::new(0), spare: RefCell::default() }
     }
 
     fn find(&self, key: &str, from: i64, to: i64) -> Option<Rc<CachedSeries>> {
@@ -55,14 +70,28 @@ impl<'s> Recent<'s> {
 
     fn keep(&self, key: String, new: CachedSeries) {
         let mut kept = self.kept.borrow_mut();
-        let mut size = self.size.get() + new.size;
+        let mut size = self.size.get() + new.samples.len();
         while size > MOST
             && let Some((_, old)) = kept.pop_front()
         {
-            size -= old.size;
+            size -= old.samples.len();
+            if let Some(old) = Rc::into_inner(old) {
+                self.let_go(old.samples);
+            }
         }
         self.size.set(size);
         kept.push_back((key, Rc::new(new)));
+    }
+}
+
+impl Recent<'_> {
+    /// Keeps the larger of two pieces of memory for what is read next.
+    fn let_go(&self, mut samples: Vec<Sample>) {
+        samples.clear();
+        let mut spare = self.spare.borrow_mut();
+        if samples.capacity() > spare.capacity() {
+            *spare = samples;
+        }
     }
 }
 
@@ -74,26 +103,27 @@ impl Select for Recent<'_> {
             let _ = write!(key, "{matcher},");
         }
         if let Some(kept) = self.find(&key, selection.from, selection.to) {
-            return kept.series.iter().try_for_each(|(labels, samples)| each(labels, samples));
+            return kept.each(each);
         }
         let from = selection.from.saturating_sub(MARGIN);
         let width = selection.to.saturating_sub(from).max(1);
         // All of the time and no windows, so that another question finds what lies between them.
         let whole = Selection { from, step: 0, width, ..*selection };
-        let (mut series, mut size) = (Vec::new(), 0);
-        self.storage.select(&whole, &mut |labels, samples| {
+        let (mut series, mut all, mut size) = (Vec::new(), self.spare.take(), 0);
+        let read = self.storage.select(&whole, &mut |labels, samples| {
             size += samples.len();
             if size <= MOST {
-                series.push((labels.clone(), samples.to_vec()));
-            } else {
-                series = Vec::new();
+                all.extend_from_slice(samples);
+                series.push((labels.clone(), size));
             }
             each(labels, samples)
-        })?;
-        if size <= MOST {
-            self.keep(key, CachedSeries { from, to: selection.to, size, series });
+        });
+        if read.is_ok() && size <= MOST {
+            self.keep(key, CachedSeries { from, to: selection.to, samples: all, series });
+        } else {
+            self.let_go(all);
         }
-        Ok(())
+        read
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::now;
-use crate::history::{GAP, Head, Limits, Names, Pieces, SeriesId, Target, decode};
+use crate::history::{Block, GAP, Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
 pub use archive::{Contents, Family, Imported, clear, contents, import, prune};
 pub use database::{Database, Failure, Lock, Schema, failure, is_at, set_aside, used_bytes};
@@ -270,17 +270,7 @@ impl Select for History {
         let memory = |one: &Hit, pieces: &mut Pieces| {
             pieces.clear();
             add(pieces, open.get(one.open.clone()).unwrap_or_default());
-            for chunk in blocks.iter().rev().filter_map(|block| block.chunk(one.memory?)) {
-                let mut span = None;
-                let read = decode(chunk, &mut |t, v| {
-                    span = Some((span.map_or(t, |(first, _)| first), t));
-                    pieces.push(t, v);
-                });
-                match span.filter(|_| read.is_some()) {
-                    Some((first, last)) => pieces.end(first, last),
-                    None => pieces.abandon(),
-                }
-            }
+            add_sealed(pieces, &blocks, one.memory);
         };
         let (mut pieces, mut samples) = (Pieces::default(), Vec::new());
         let mut answer = |labels: &Labels, pieces: &mut Pieces| {
@@ -403,9 +393,27 @@ fn covers(span: Option<(i64, i64)>, from: i64, to: i64) -> bool {
 
 /// Adds samples as one piece.
 fn add(pieces: &mut Pieces, samples: &[Sample]) {
-    samples.iter().for_each(|sample| pieces.push(sample.t, sample.v));
     if let (Some(first), Some(last)) = (samples.first(), samples.last()) {
+        pieces.begin(first.t, last.t);
+        samples.iter().for_each(|sample| pieces.push(sample.t, sample.v));
         pieces.end(first.t, last.t);
+    }
+}
+
+/// Adds what the blocks, oldest first, have of a series.
+fn add_sealed(pieces: &mut Pieces, blocks: &[Arc<Block>], series: Option<SeriesId>) {
+    for block in blocks.iter().rev() {
+        let Some(chunk) = series.and_then(|id| block.chunk(id)) else { continue };
+        let mut span = None;
+        pieces.begin(block.start(), block.end());
+        let read = decode(chunk, &mut |t, v| {
+            span = Some((span.map_or(t, |(first, _)| first), t));
+            pieces.push(t, v);
+        });
+        match span.filter(|_| read.is_some()) {
+            Some((first, last)) => pieces.end(first, last),
+            None => pieces.abandon(),
+        }
     }
 }
 

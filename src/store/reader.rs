@@ -117,6 +117,7 @@ impl Readers {
             if pieces.hides(start, end) {
                 continue;
             }
+            pieces.begin(start, end);
             let chunk = row::unseal(row.get_ref(2)?.as_blob().unwrap_or_default());
             match chunk.and_then(|chunk| decode(chunk, &mut |t, v| pieces.push(t, v))) {
                 Some(()) => pieces.end(start, end),

@@ -190,6 +190,7 @@ fn thin(
         // A chunk that spans midnight belongs to the day in which it begins.
         let (pieces, chunks) = days.entry(start.div_euclid(DAY)).or_default();
         let chunk = row::unseal(row.get_ref(2)?.as_blob().unwrap_or_default());
+        pieces.begin(start, end);
         // A damaged chunk is left where it is for as long as the others, and is counted when it is read.
         match chunk.and_then(|chunk| decode(chunk, &mut |t, v| pieces.push(t, v))) {
             Some(()) => {

@@ -87,7 +87,7 @@ impl Site {
         only: &[(String, String)],
         until: &Until,
     ) -> Result<Report, Error> {
-        let answers = self.answers(report::questions(time, session), until)?;
+        let answers = self.answers(&report::questions(time, session), until)?;
         let limits = &self.catalogue.load().settings.limits;
         let (incidents, note) = self.episodes(time);
         Ok(report::build(ReportInput {

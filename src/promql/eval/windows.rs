@@ -38,6 +38,24 @@ impl Window<'_> {
 /// How many samples are looked at without asking whether the query is still wanted.
 const UNCHECKED: usize = 1 << 16;
 
+/// How many samples are not after a time, where so many are known not to be: from step to step a few more, at the first step many.
+#[inline]
+fn after(samples: &[Sample], known: usize, time: i64) -> usize {
+    let rest = samples.get(known..).unwrap_or_default();
+    let is_before = |sample: &Sample| sample.t <= time;
+    let (near, far) = rest.split_at(rest.len().min(NEAR));
+    let some = near.iter().take_while(|sample| is_before(sample)).count();
+    known + some + if some == NEAR { far.partition_point(is_before) } else { 0 }
+}
+
+/// Samples that are looked at one by one before the others are halved.
+const NEAR: usize = 8;
+
+/// Whether a staleness mark is among samples. All of some are compared at once.
+fn has_stale(samples: &[Sample]) -> bool {
+    samples.chunks(64).any(|some| some.iter().fold(false, |any, sample| any | is_stale(sample.v)))
+}
+
 /// A function with what it takes, over the windows of a frame.
 struct Over<'q> {
     run: fn(&mut Window<'_>) -> Option<f64>,
@@ -66,7 +84,7 @@ impl Over<'_> {
         cells.clear();
         cells.resize(self.frame.steps, ABSENT);
         // Staleness marks are in no window.
-        let samples = if samples.iter().any(|sample| is_stale(sample.v)) {
+        let samples = if has_stale(samples) {
             kept.clear();
             kept.extend(samples.iter().filter(|sample| !is_stale(sample.v)));
             &*kept
@@ -78,8 +96,8 @@ impl Over<'_> {
             let now = self.frame.at(step);
             let last = self.shift.look(now);
             let before = last.saturating_sub(self.width);
-            end += samples.iter().skip(end).take_while(|sample| sample.t <= last).count();
-            begin += samples.iter().skip(begin).take_while(|sample| sample.t <= before).count();
+            end = after(samples, end, last);
+            begin = after(samples, begin, before);
             let Some(samples @ [_, ..]) = samples.get(begin..end) else { continue };
             args.clear();
             args.extend(
@@ -119,7 +137,7 @@ impl Evaluator<'_> {
                 let mut next = 0;
                 for (step, cell) in cells.iter_mut().enumerate() {
                     let look = shift.look(frame.at(step));
-                    next += samples.iter().skip(next).take_while(|sample| sample.t <= look).count();
+                    next = after(samples, next, look);
                     let newest = next.checked_sub(1).and_then(|at| samples.get(at));
                     let fresh =
                         |sample: &&Sample| sample.t > look.saturating_sub(lookback) && !is_stale(sample.v);

@@ -3,6 +3,7 @@
 //! A counter that falls began again at 0. Facts: `extrapolatedRate` and `instantValue` in `promql/functions.go` of Prometheus.
 
 use crate::promql::eval::Window;
+use crate::promql::sample::Sample;
 
 pub(super) fn rate(window: &mut Window<'_>) -> Option<f64> {
     let seconds = window.width() as f64 / 1000.0;
@@ -19,8 +20,23 @@ pub(super) fn delta(window: &mut Window<'_>) -> Option<f64> {
 
 /// What a counter had before each fall.
 fn resets_of(window: &Window<'_>) -> impl Iterator<Item = f64> {
-    let pairs = window.samples.iter().zip(window.samples.iter().skip(1));
-    pairs.filter(|(before, after)| after.v < before.v).map(|(before, _)| before.v)
+    // Most counters never fall. Some pairs at a time are compared at once, and looked at one by one only where one of them fell.
+    let samples = window.samples;
+    let starts = (0..samples.len()).step_by(TOGETHER);
+    let parts = starts.filter_map(move |start| samples.get(start..samples.len().min(start + TOGETHER + 1)));
+    parts.filter(|part| fell(part)).flat_map(|part| {
+        let pairs = part.iter().zip(part.iter().skip(1));
+        pairs.filter(|(before, after)| after.v < before.v).map(|(before, _)| before.v)
+    })
+}
+
+/// Pairs of samples that are compared at once.
+const TOGETHER: usize = 64;
+
+/// Whether a sample is less than the one before it.
+fn fell(samples: &[Sample]) -> bool {
+    let pairs = samples.iter().zip(samples.iter().skip(1));
+    pairs.fold(false, |any, (before, after)| any | (after.v < before.v))
 }
 
 /// The change between first and last sample, and by how much the window is longer than what they span.
@@ -80,4 +96,24 @@ pub(super) fn changes(window: &mut Window<'_>) -> Option<f64> {
     let pairs = window.samples.iter().zip(window.samples.iter().skip(1));
     let differs = |a: f64, b: f64| a != b && !(a.is_nan() && b.is_nan());
     Some(pairs.filter(|(before, after)| differs(before.v, after.v)).count() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promql::eval::Notes;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn each_fall_is_found_once(values in prop::collection::vec((0_i8..4).prop_map(f64::from), 0..300), still in any::<bool>()) {
+            let rising = |(at, v): (usize, &f64)| Sample { t: 0, v: if still { at as f64 } else { *v } };
+            let samples: Vec<Sample> = values.iter().enumerate().map(rising).collect();
+            let window = Window {
+                samples: &samples, now: 0, start: 0, end: 0, args: &[], first_arg: 0, notes: &mut Notes::default(), scratch: &mut Vec::new(),
+            };
+            let plain: Vec<f64> = samples.windows(2).filter(|pair| pair[1].v < pair[0].v).map(|pair| pair[0].v).collect();
+            prop_assert_eq!(resets_of(&window).collect::<Vec<_>>(), plain);
+        }
+    }
 }
