@@ -114,6 +114,7 @@ measure: ## speed and memory of the whole program from outside, as the table in 
 	$(PYTHON) tests/bench/alerts.py
 	$(PYTHON) tests/bench/alerts.py --share 120
 	$(PYTHON) tests/bench/report.py
+	$(PYTHON) tests/bench/spans.py
 
 bench: ## speed of the parts
 	$(CARGO) bench --locked

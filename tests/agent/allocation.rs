@@ -7,11 +7,12 @@ use std::sync::Arc;
 use neural_exporter::analysis::quality::{AssessedDecoder, Settings};
 use neural_exporter::catalog::PAGES;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
+use neural_exporter::decode::otlp::{self, Form, Otlp, Request};
 use neural_exporter::decode::program::cerebus::Group;
 use neural_exporter::decode::program::datagram::Datagrams;
 use neural_exporter::decode::program::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
-use neural_exporter::event::{Body, Event, Link, SourceId, Stage, Timestamp};
+use neural_exporter::event::{Body, Event, Link, SourceId, Stage, Telemetry, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::metrics::{Limits, Registry};
 use neural_exporter::source::Feed;
@@ -103,6 +104,76 @@ fn statsd_lines() {
     check("sampled lines", Protocol::Statsd, |i, out| {
         write!(out, "pipeline.latency:{}|d|@0.1|#stage:fft{}", i % 7, i % 20).unwrap();
     });
+}
+
+/// A field of bytes of Protocol Buffers.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    // Always in three bytes.
+    let length = [(length & 0x7f) as u8 | 0x80, (length >> 7 & 0x7f) as u8 | 0x80, (length >> 14) as u8];
+    [&[number << 3 | 2][..], &length, bytes].concat()
+}
+
+#[test]
+fn spans() {
+    const SPANS: u64 = 300;
+    let start = 1_700_000_000_000_000_000_u64;
+    let attribute = |key: &str, value: &[u8]| field(9, &[field(1, key.as_bytes()), field(2, value)].concat());
+    let text = |key: &str, value: &str| attribute(key, &field(1, value.as_bytes()));
+    let span = |i: u64| {
+        let own = match i % 3 {
+            0 => [text("http.request.method", "GET"), text("url.path", "/a/b")].concat(),
+            1 => [
+                text("neural.stage", "filter"),
+                text("neural.pipeline", "p"),
+                attribute("neural.items", &[0x18, 8]),
+            ]
+            .concat(),
+            _ => [
+                text("gen_ai.operation.name", "chat"),
+                text("gen_ai.request.model", "m"),
+                attribute("gen_ai.usage.input_tokens", &[0x18, 9]),
+            ]
+            .concat(),
+        };
+        let times =
+            [&[0x39][..], &start.to_le_bytes(), &[0x41], &(start + i * 1_000_000).to_le_bytes()].concat();
+        let failed: &[u8] = if i.is_multiple_of(50) { &[0x18, 2] } else { &[] };
+        let parts = [
+            field(1, &u128::from(i + 1).to_be_bytes()),
+            field(5, format!("GET /{}", i % 20).as_bytes()),
+            vec![0x30, 3],
+            times,
+            own,
+            field(15, failed),
+        ];
+        field(2, &parts.concat())
+    };
+    let request = |from: u64| {
+        let resource =
+            field(1, &field(1, &[field(1, b"service.name"), field(2, &field(1, b"shop"))].concat()));
+        let scope = field(2, &(from..from + 50).flat_map(span).collect::<Vec<u8>>());
+        field(1, &[resource, scope].concat())
+    };
+    let requests: Vec<Vec<u8>> = (0..SPANS / 50).map(|at| request(at * 50)).collect();
+    let hub = Arc::new(Hub::default());
+    let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+    let mut otlp = Otlp::new(otlp::Settings::default());
+    let mut pass = |second: u64| {
+        let now = Timestamp::both(NOW.steady + second * 1_000_000_000);
+        for body in &requests {
+            let request = Request::parse(Telemetry::Traces, Form::Protobuf, body).expect("it is a request");
+            otlp.read(&request, now, &mut |with| feed.batch(now, |out| with(out)));
+        }
+    };
+    pass(0);
+    assert_eq!(hub.lock().accepted(), SPANS, "a span was refused");
+    let counted = allocation_counter::measure(|| pass(1));
+    assert_eq!(hub.lock().accepted(), 2 * SPANS);
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    let calls = hub.lock().registry.value("neural_llm_calls", &[("model", "m")]);
+    let runs = hub.lock().registry.value("neural_stage_items", &[("pipeline", "p"), ("stage", "filter")]);
+    assert_eq!((calls, runs), (Some(200.0), Some(1600.0)), "each kind of span is there");
 }
 
 #[test]

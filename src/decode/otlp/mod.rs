@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod attribute;
+mod call;
 mod json;
 mod log;
 mod metric;
@@ -17,6 +18,7 @@ mod time;
 mod wire;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use self::metric::{Scratch, Sender, Streams};
 use self::names::Names;
@@ -25,6 +27,7 @@ use self::schema::{DEPTH, Message};
 use self::time::Newest;
 use self::wire::messages;
 use super::Sink;
+use super::text::jsonl::Prices;
 use crate::event::{Body, Export, Fault, FaultKind, Telemetry, Timestamp};
 
 /// Spans and records that are folded under one lock.
@@ -34,7 +37,7 @@ const BATCH: usize = 256;
 type Item<'a> = (Result<Body<'a>, FaultKind>, &'a [u8]);
 
 /// What of a request becomes labels and stages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Attributes of resources that become labels of data points.
     pub resource_attributes: Vec<String>,
@@ -48,6 +51,8 @@ pub struct Settings {
     pub stage_attribute: String,
     /// The attribute that says how many items the run worked on.
     pub items_attribute: String,
+    /// What calls of language models cost.
+    pub prices: Arc<Prices>,
 }
 
 impl Default for Settings {
@@ -59,6 +64,7 @@ impl Default for Settings {
             pipeline_attribute: "neural.pipeline".to_owned(),
             stage_attribute: "neural.stage".to_owned(),
             items_attribute: "neural.items".to_owned(),
+            prices: Arc::default(),
         }
     }
 }

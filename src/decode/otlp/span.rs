@@ -1,19 +1,22 @@
-//! Spans: each becomes a span of the catalogue, or the run of a stage, if it says of which.
+//! Spans: each becomes a span of the catalogue, or the run of a stage, if it says of which, or the call of a language model.
 
 use std::num::NonZeroU128;
 
 use super::Settings;
 use super::attribute::{Attribute, text};
+use super::call::{CallAttributes, PREFIX};
 use super::names::Names;
 use super::resource::Resource;
 use super::time::{Newest, is_time};
 use super::wire::{Fields, Value};
-use crate::event::{Body, FaultKind, Span, SpanKind, Stage, TraceId};
+use crate::event::{Body, Call, FaultKind, Span, SpanKind, Stage, TraceId};
 
 /// Attributes of one span, beyond which it is refused: the SDKs send 128 at most.
 const ATTRIBUTES: u32 = 1_024;
 /// The longest time that a span may take, in nanoseconds: a year. What is longer is a clock that was set.
 const LONGEST: u64 = 366 * 86_400 * 1_000_000_000;
+/// The kind of a span that answers another one.
+const SERVER: u64 = 2;
 /// The name in place of a name that is one too many.
 const OTHER: &str = "_other";
 
@@ -31,6 +34,7 @@ struct ReceivedSpan<'a> {
     stage: Option<&'a str>,
     items: Option<f64>,
     error: Option<&'a str>,
+    asked: CallAttributes<'a>,
 }
 
 /// Reads one span.
@@ -57,11 +61,16 @@ pub(super) fn read<'a>(
             pipeline: pipeline.unwrap_or(&resource.service),
             stage,
             seconds,
-            error: sent.failed.then(|| sent.error.filter(|error| !error.is_empty()).unwrap_or("error")),
+            error: sent.failure(),
             items: sent.items.filter(|items| items.is_finite() && *items >= 0.0),
             ended: Some(sent.end as f64 / 1e9),
             trace,
         }));
+    }
+    // The span of the server that was asked tells the same tokens again.
+    if let Some(model) = sent.asked.model().filter(|_| sent.kind != SERVER) {
+        let call = sent.asked.call(model, seconds, &settings.prices)?;
+        return Ok(Body::Call(Call { error: sent.failure(), trace, ..call }));
     }
     let name = if sent.name.is_empty() { "unknown" } else { sent.name };
     let name = if names.admits(&resource.service, name, settings.span_names) { name } else { OTHER };
@@ -90,10 +99,18 @@ impl<'a> ReceivedSpan<'a> {
         sent
     }
 
+    /// What failed, if it did.
+    fn failure(&self) -> Option<&'a str> {
+        self.failed.then(|| self.error.filter(|error| !error.is_empty()).unwrap_or("error"))
+    }
+
     #[inline]
     fn attribute(&mut self, message: &'a [u8], settings: &Settings) {
         self.attributes += 1;
         let attribute = Attribute::of(message);
+        if let Some(name) = attribute.key.strip_prefix(PREFIX) {
+            self.asked.take(name, &attribute);
+        }
         match attribute.key {
             "error.type" => self.error = attribute.text(),
             key if key == settings.stage_attribute => self.stage = attribute.text(),

@@ -44,6 +44,12 @@ pub struct Price {
 /// Prices by model, for calls that do not say what they cost.
 pub type Prices = BTreeMap<String, Price>;
 
+/// What a call of a model costs that took so many tokens, if the model has a price.
+pub(in crate::decode) fn cost_of(prices: &Prices, model: &str, prompt: f64, completion: f64) -> Option<f64> {
+    let price = prices.get(model)?;
+    Some((prompt * price.prompt_per_million + completion * price.completion_per_million) / 1e6)
+}
+
 /// Decodes JSON lines.
 #[derive(Debug)]
 pub struct Jsonl {
@@ -120,14 +126,12 @@ impl Reader {
         let model = text_of(&f.model)?;
         let prompt_tokens = amount(f.prompt_tokens)?.unwrap_or_default();
         let completion_tokens = amount(f.completion_tokens)?.unwrap_or_default();
-        let priced = |p: &Price| {
-            (prompt_tokens * p.prompt_per_million + completion_tokens * p.completion_per_million) / 1e6
-        };
+        let priced = || cost_of(&self.prices, model, prompt_tokens, completion_tokens);
         out(Body::Call(Call {
             model,
             prompt_tokens,
             completion_tokens,
-            cost: amount(f.cost)?.or_else(|| self.prices.get(model).map(priced)),
+            cost: amount(f.cost)?.or_else(priced),
             seconds: duration(f)?,
             first_token_seconds: amount(f.first_token_seconds)?,
             cache_hit: f.cache_hit,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decode::otlp::{Form, Otlp, Request, RequestCounts, Settings};
+use crate::decode::text::jsonl::Price;
 use crate::event::{Event, FaultKind, SourceId, Telemetry, Timestamp};
 use crate::hub::Hub;
 
@@ -132,6 +133,65 @@ fn spans_of_stages_are_runs_of_them() {
     // Without a pipeline it is the service's.
     assert_eq!(source.number("neural_stage_failures", "pipeline=\"s\",stage=\"filter\""), Some(0.0));
     assert_eq!(source.lines("neural_span_duration"), Vec::<String>::new());
+}
+
+#[test]
+fn spans_of_models_are_calls_with_tokens_and_cost() {
+    let price = Price { prompt_per_million: 2.0, completion_per_million: 10.0 };
+    let prices = Arc::new([("gpt-4o".to_owned(), price)].into());
+    let mut source = Counting::new(Settings { prices, ..Settings::default() });
+    let number =
+        |key: &str, value: i64| format!("{{\"key\":\"{key}\",\"value\":{{\"intValue\":\"{value}\"}}}}");
+    let call = |operation: &str, sent: i64, more: &str| {
+        let attributes = [
+            text_attribute("gen_ai.operation.name", operation),
+            text_attribute("gen_ai.request.model", "gpt-4o"),
+            text_attribute("gen_ai.response.model", "gpt-4o-2024-08-06"),
+            number("gen_ai.usage.input_tokens", sent),
+            number("gen_ai.usage.output_tokens", 50),
+        ];
+        span("chat gpt-4o", 1500, &format!(",\"attributes\":[{}{more}]", attributes.join(",")))
+            .replace("\"kind\":2", "\"kind\":3")
+    };
+    let failed = format!(",{}", text_attribute("error.type", "rate_limit"));
+    let failed = call("chat", 0, &failed).replace("\"name\"", "\"status\":{\"code\":2},\"name\"");
+    // As SDKs wrote it before 1.27, and a model that only the answer names.
+    let older = [
+        text_attribute("gen_ai.response.model", "llama"),
+        number("gen_ai.usage.prompt_tokens", 7),
+        number("gen_ai.usage.completion_tokens", 3),
+    ];
+    let older =
+        span("x", 20, &format!(",\"attributes\":[{}]", older.join(","))).replace("\"kind\":2", "\"kind\":1");
+    let spans = [
+        call("chat", 100, ""),
+        failed,
+        older,
+        // No calls: what is around some, what answers one, and what cannot be.
+        call("invoke_agent", 100, ""),
+        call("chat", 100, "").replace("\"kind\":3", "\"kind\":2"),
+        call("chat", -1, ""),
+    ];
+    let counted = source.spans(&spans.join(","));
+    assert_eq!((counted.items, counted.accepted, counted.rejected()), (6, 5, 1));
+    let of = |name: &str, model: &str| source.number(name, &format!("model=\"{model}\""));
+    assert_eq!(
+        (of("neural_llm_calls", "gpt-4o"), of("neural_llm_failures", "gpt-4o")),
+        (Some(2.0), Some(1.0))
+    );
+    assert_eq!(source.number("neural_llm_errors", "model=\"gpt-4o\",error=\"rate_limit\""), Some(1.0));
+    assert_eq!(of("neural_llm_prompt_tokens", "gpt-4o"), Some(100.0));
+    assert_eq!(of("neural_llm_completion_tokens", "gpt-4o"), Some(100.0));
+    let cost = of("neural_llm_cost", "gpt-4o").unwrap();
+    assert!((cost - 0.0012).abs() < 1e-12, "{cost}");
+    assert_eq!(
+        (of("neural_llm_prompt_tokens", "llama"), of("neural_llm_cost", "llama")),
+        (Some(7.0), Some(0.0))
+    );
+    let sums = source.lines("neural_llm_duration_seconds_sum{model=\"gpt-4o\"}");
+    assert_eq!(sums, ["neural_llm_duration_seconds_sum{model=\"gpt-4o\"} 3.0"]);
+    assert_eq!(source.lines("neural_span_duration_seconds_count").len(), 2);
+    assert_eq!(source.number("neural_source_errors", "source=\"otlp\",reason=\"bad_value\""), Some(1.0));
 }
 
 #[test]

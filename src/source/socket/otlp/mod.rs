@@ -129,12 +129,12 @@ impl Kind for Otlp {
     }
 
     fn context(&self, all: &Context) -> Context {
-        Context { names: all.names.clone(), ..all.of_socket() }
+        Context { names: all.names.clone(), prices: all.prices.clone(), ..all.of_socket() }
     }
 
     fn start(&self, start: Start) {
         let feed = start.feed.clone().with_limit(self.events_per_second);
-        let senders = Senders::of(&start.sockets, &feed, self.decoder_settings());
+        let senders = Senders::of(&start.sockets, &feed, self.decoder_settings(&start.context));
         let body_limit = usize::try_from(self.body_limit.0).unwrap_or(usize::MAX);
         let receiver =
             Arc::new(Receiver::new(feed.clone(), senders, body_limit, start.context.names.clone()));
@@ -155,7 +155,7 @@ impl Kind for Otlp {
 }
 
 impl Otlp {
-    fn decoder_settings(&self) -> otlp::Settings {
+    fn decoder_settings(&self, context: &Context) -> otlp::Settings {
         otlp::Settings {
             resource_attributes: self.resource_attributes.clone(),
             scope_attributes: self.scope_attributes.clone(),
@@ -163,6 +163,7 @@ impl Otlp {
             pipeline_attribute: self.pipeline_attribute.clone(),
             stage_attribute: self.stage_attribute.clone(),
             items_attribute: self.items_attribute.clone(),
+            prices: context.prices.clone(),
         }
     }
 }
