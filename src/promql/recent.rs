@@ -19,7 +19,8 @@ const MOST: usize = 1 << 19;
 /// that a counter had before.
 const MARGIN: i64 = 3_600_000;
 
-/// A storage that keeps what was read of another one, up to 8 MiB of samples.
+/// A storage that keeps what was read of another one, up to 8 MiB of samples. The memory that they take may be twice as much, and one more piece
+/// of it may wait to be used again.
 pub struct Recent<'s> {
     storage: &'s dyn Select,
     kept: RefCell<VecDeque<(String, Rc<CachedSeries>)>>,
