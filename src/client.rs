@@ -2,11 +2,14 @@
 
 use reqwest::{Certificate, Client, ClientBuilder, Url};
 
-/// A client that names the agent, tells nobody where it came from, and speaks TLS.
+/// A client that names the agent, tells nobody where it came from, and speaks TLS; by HTTP/1.1, unless who builds it wants another.
 pub fn builder() -> ClientBuilder {
     // A provider that is installed already is fine with us.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION"))).referer(false)
+    Client::builder()
+        .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+        .referer(false)
+        .http1_only()
 }
 
 /// Trusts these certificates alone, or those of the system, if servers at `url` have any.

@@ -14,6 +14,7 @@ use crate::analysis::{Analyser, Budget, EnvelopeView, Envelopes, Peaks, Rates};
 use crate::event::{Body, Event, Fault, FaultKind, Link, Origin, Port, SourceId, Timestamp};
 use crate::metrics::{Cursor, Format, Registry};
 use crate::session::SessionNotice;
+use crate::trace::{Outbox, PassedSpans, Sampling};
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
 const SLICE: usize = 2_000;
@@ -47,6 +48,8 @@ pub struct State {
     complaint_log: ComplaintLog,
     /// What was said of sessions since it was last taken.
     sessions: Vec<SessionNotice>,
+    /// Spans that are to be sent, where any are.
+    traces: Option<Box<Outbox>>,
     alarm: Alarm,
 }
 
@@ -134,6 +137,7 @@ impl State {
             accepted: 0,
             complaint_log: ComplaintLog::default(),
             sessions: Vec::new(),
+            traces: None,
             alarm: Alarm::default(),
         }
     }
@@ -181,6 +185,9 @@ impl State {
                 }
             }
             Ok(()) => self.accepted += event_count(&event.body),
+        }
+        if let Some(traces) = &mut self.traces {
+            traces.observe(event);
         }
         match event.body {
             Body::Fault(fault) => self.complaint_log.fault(event.source, fault.kind),
@@ -254,6 +261,33 @@ impl State {
     /// What pipelines said of sessions since this was last asked.
     pub fn take_sessions(&mut self) -> Vec<SessionNotice> {
         std::mem::take(&mut self.sessions)
+    }
+
+    /// Collects spans from now on, of which this decides; or none, and what was collected is gone. `seed` is by chance.
+    pub fn collect_traces(&mut self, sampling: Option<Arc<Sampling>>, seed: u64) {
+        match (sampling, &mut self.traces) {
+            (None, _) => self.traces = None,
+            (Some(sampling), Some(traces)) => traces.set_sampling(sampling),
+            (Some(sampling), none) => *none = Some(Box::new(Outbox::new(sampling, seed))),
+        }
+    }
+
+    /// What decides of spans, where they are collected.
+    #[must_use]
+    pub fn sampling(&self) -> Option<Arc<Sampling>> {
+        self.traces.as_ref().map(|traces| traces.sampling())
+    }
+
+    /// Passes on what came as spans.
+    pub fn pass(&mut self, passed: PassedSpans) {
+        if let Some(traces) = &mut self.traces {
+            traces.pass(passed);
+        }
+    }
+
+    /// The spans that are collected, where any are.
+    pub fn traces(&mut self) -> Option<&mut Outbox> {
+        self.traces.as_deref_mut()
     }
 
     /// Events counted so far: those that sources reported, without the agent's own.

@@ -16,7 +16,7 @@
 //! | 5 | [`config`]: YAML to types, all errors |
 //! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`respond`]: rules evaluated and alerts sent; [`ask`]: who answers a question of the past; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common; [`watched`]: whether a connection received; [`view`]: what people look at |
-//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts; [`session`]: from the begin of a recording to its end |
+//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts; [`session`]: from the begin of a recording to its end; [`trace`]: spans on their way out |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
 //! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`origin`]: who may ask over HTTP; [`routing`]: who hears of which alert; [`mod@file`], [`sys`] |
 
@@ -54,5 +54,6 @@ pub mod simulate;
 pub mod source;
 pub mod store;
 pub mod sys;
+pub mod trace;
 pub mod view;
 pub mod watched;

@@ -22,6 +22,7 @@ mod sessions;
 mod state_file;
 mod summary;
 mod tasks;
+mod traces;
 mod web;
 
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +66,7 @@ use rules::Evaluation;
 pub use sessions::sessions_file;
 use state_file::StateFile;
 use tasks::Maintenance;
+use traces::Tracing;
 use web::Web;
 
 /// How long sources may take to end.
@@ -124,6 +126,8 @@ pub struct Agent {
     devices: Devices,
     /// What is shown of baselines.
     shown: Baselines,
+    /// Spans that are sent.
+    tracing: Tracing,
 }
 
 impl fmt::Debug for Agent {
@@ -137,6 +141,7 @@ impl Agent {
     ///
     /// # Errors
     /// Every mistake in the configuration, or everything that could not be opened.
+    // Long: a list of what there is.
     pub fn build(load: Load) -> Result<Self, Failure> {
         let load = Arc::<dyn Fn() -> Result<Config, Vec<Problem>> + Send + Sync>::from(load);
         let unread = |why| Failure::Open(vec![format!("cannot read the configuration: {why}")]);
@@ -193,6 +198,7 @@ impl Agent {
             state_file,
             devices: Devices::default(),
             shown: Baselines::default(),
+            tracing: Tracing::default(),
         };
         let (at, source) = (now(), SourceId(u32::MAX));
         // The first tick: what is announced now came into being now.
@@ -310,8 +316,7 @@ impl Agent {
         // One disk may be slow for all of them: they wait for it at the same time.
         tokio::join!(maintenance.end(), Box::pin(end_memory(history, &mut evaluation, &mut incidents)));
         journal.end().await;
-        let day = self.hub.lock().budget.day();
-        self.state_file.keep(day).await;
+        self.end_events().await;
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
     }
@@ -328,6 +333,7 @@ impl Agent {
         self.evaluate(evaluation, incidents, events).await;
         self.maintain(maintenance, events).await;
         self.keep_benchmarks();
+        self.trace().await;
     }
 
     /// The agent's second. The tick goes the way that every event goes, and only when it is
@@ -356,6 +362,7 @@ impl Agent {
                 counter.inc_by(lost.saturating_sub(counter.get()));
             }
         }
+        self.look_at_traces();
         if let Some(lines) = log::news() {
             tracing::warn!(
                 lines,
@@ -378,6 +385,12 @@ impl Agent {
     fn keep(&self) {
         let (state_file, day) = (self.state_file.clone(), self.hub.lock().budget.day());
         drop(tokio::spawn(async move { state_file.keep(day).await }));
+    }
+
+    /// Writes what is kept of events, and sends what is sent of them.
+    async fn end_events(&self) {
+        let day = self.hub.lock().budget.day();
+        tokio::join!(self.state_file.keep(day), self.end_traces());
     }
 
     /// Starts one source.

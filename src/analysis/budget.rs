@@ -110,6 +110,7 @@ mod tests {
             first_token_seconds: None,
             cache_hit: None,
             error: None,
+            ended: None,
             trace: None,
         });
         budget.observe(&Event { at, source: SourceId(0), body });

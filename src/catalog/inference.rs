@@ -110,7 +110,7 @@ static DURATION: Metric = Metric {
         if let Body::Call(c) = &event.body
             && let Some(seconds) = c.seconds
         {
-            row.observe(&[c.model], seconds, c.trace);
+            row.observe(&[c.model], seconds, c.trace.map(|trace| trace.id));
         }
     },
     ..CALL
@@ -127,7 +127,7 @@ static FIRST_TOKEN: Metric = Metric {
         if let Body::Call(c) = &event.body
             && let Some(seconds) = c.first_token_seconds
         {
-            row.observe(&[c.model], seconds, c.trace);
+            row.observe(&[c.model], seconds, c.trace.map(|trace| trace.id));
         }
     },
     ..CALL

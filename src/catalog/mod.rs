@@ -33,6 +33,7 @@ pub mod stream;
 pub mod summary;
 pub mod tap;
 pub mod telemetry;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub struct Page {
 }
 
 /// The pages of the agent's own metrics, which its own registry holds.
-pub static OWN: &[&Page] = &[&agent::PAGE, &incident::PAGE, &benchmark::PAGE];
+pub static OWN: &[&Page] = &[&agent::PAGE, &incident::PAGE, &benchmark::PAGE, &trace::PAGE];
 
 /// The built-in pages, in the order of a scrape.
 pub static PAGES: &[&Page] = &[

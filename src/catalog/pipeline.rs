@@ -49,7 +49,7 @@ pub static DURATION: Metric = Metric {
     judged: &[&limit::STAGE_LATENCY, &limit::STAGE_LATENCY_CRITICAL],
     read: |event, row| {
         if let Body::Stage(s) = &event.body {
-            row.observe(&[s.pipeline, s.stage], s.seconds, s.trace);
+            row.observe(&[s.pipeline, s.stage], s.seconds, s.trace.map(|trace| trace.id));
         }
     },
     ..STAGE

@@ -62,7 +62,11 @@ static REQUEST_DURATION: Metric = Metric {
     on: &[Topic::Request],
     read: |event, row| {
         if let Body::Request(r) = &event.body {
-            row.observe(&[r.service, r.method, r.route, class(r.status)], r.seconds, r.trace);
+            row.observe(
+                &[r.service, r.method, r.route, class(r.status)],
+                r.seconds,
+                r.trace.map(|trace| trace.id),
+            );
         }
     },
     ..Metric::BLANK
@@ -93,7 +97,7 @@ static QUERY_DURATION: Metric = Metric {
     on: &[Topic::Query],
     read: |event, row| {
         if let Body::Query(q) = &event.body {
-            row.observe(&[q.database, q.operation], q.seconds, q.trace);
+            row.observe(&[q.database, q.operation], q.seconds, q.trace.map(|trace| trace.id));
         }
     },
     ..Metric::BLANK

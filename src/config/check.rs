@@ -45,6 +45,9 @@ const KEPT: (Span, Span) = (Span::seconds(3_600), Span::seconds(3_660 * 86_400))
 /// How dense what is thinned stays.
 const INTERVALS_THIN: (Span, Span) = (Span::seconds(10), Span::seconds(3_600));
 
+/// The least that waits for a target of spans: a request.
+const LEAST_QUEUE: u64 = 1 << 20;
+
 /// Everything that is wrong beyond the schema. With the folder that paths start from, the files that sources read at
 /// start are checked as well.
 pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Vec<Problem> {
@@ -64,6 +67,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.history();
     check.benchmarks();
     check.ask();
+    check.trace();
     check.alerts();
     check.respond();
     check.reports();
@@ -120,6 +124,31 @@ impl Check<'_> {
         self.url(&server.key("url"));
         if let Some((key, why)) = self.document.part::<ask::Settings>(&path).and_then(|ask| ask.wrong()) {
             self.wrong(&server.key(key), why);
+        }
+    }
+
+    /// Where spans are sent.
+    fn trace(&mut self) {
+        let path = Path::from("trace");
+        self.span(&path.key("interval"), (Span::millis(100), Span::seconds(60)));
+        let targets = path.key("targets");
+        let mut seen = Vec::new();
+        for index in 0..self.document.len(&targets) {
+            let place = targets.item(index);
+            self.url(&place.key("url"));
+            self.span(&place.key("timeout"), (Span::millis(100), Span::seconds(120)));
+            let Some(target) = self.document.part::<crate::respond::traces::Target>(&place) else { continue };
+            if let Some((key, why)) = target.wrong() {
+                self.wrong(&place.key(key), why);
+            }
+            if seen.contains(&target.url) {
+                self.wrong(&place.key("url"), "another target has this url; it would get every span twice");
+            }
+            seen.push(target.url);
+        }
+        let memory = path.key("queue").key("memory");
+        if self.document.part::<Bytes>(&memory).is_some_and(|bytes| bytes.0 < LEAST_QUEUE) {
+            self.wrong(&memory, "that is less than one request; at least 1MiB");
         }
     }
 

@@ -57,6 +57,9 @@ impl Config {
         for (index, task) in self.respond.tasks.iter().enumerate() {
             add(&format!("respond.tasks[{index}]"), &|found| task.expose(found));
         }
+        for (index, target) in self.trace.targets.iter().enumerate() {
+            add(&format!("trace.targets[{index}]"), &|found| target.expose(found));
+        }
         add("ask.prometheus", &|found| self.ask.expose(found));
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());

@@ -84,6 +84,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// What the agent does when alerts fire that it evaluates itself. Nothing, unless you configure it.
     pub respond: respond::Settings,
+    /// Spans that are sent to Jaeger, Tempo or a collector. None, until a target is named.
+    pub trace: respond::traces::Settings,
     /// Reports that the agent files by itself: of each session, and of each day or week. None, until a folder is named.
     pub reports: respond::sessions::Settings,
     /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless you configure it.
@@ -124,6 +126,7 @@ impl Default for Config {
             exposition: Exposition::default(),
             alerts: Alerts::default(),
             respond: respond::Settings::default(),
+            trace: respond::traces::Settings::default(),
             reports: respond::sessions::Settings::default(),
             provision: provision::Settings::default(),
             sources: Source::defaults(),
@@ -245,6 +248,7 @@ impl Config {
             .chain(self.respond.paths())
             .chain(&mut self.reports.folder)
             .chain(self.ask.paths())
+            .chain(self.trace.paths())
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {
             // An absolute path stays what it is.

@@ -4,6 +4,29 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceId(pub std::num::NonZeroU128);
 
+/// A W3C id of a span; never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanId(pub std::num::NonZeroU64);
+
+/// The trace that an event belongs to, and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Which trace.
+    pub id: TraceId,
+    /// The span that it is a part of, if it says so.
+    pub parent: Option<SpanId>,
+    /// Whether it was read from a span that there is already, so that it needs none of its own.
+    pub is_span: bool,
+}
+
+impl Trace {
+    /// A trace of which no more is known.
+    #[must_use]
+    pub const fn of(id: TraceId) -> Self {
+        Self { id, parent: None, is_span: false }
+    }
+}
+
 /// One run of one stage of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage<'a> {
@@ -20,7 +43,7 @@ pub struct Stage<'a> {
     /// When it ended on the sender's clock, seconds since the epoch.
     pub ended: Option<f64>,
     /// The trace it belongs to.
-    pub trace: Option<TraceId>,
+    pub trace: Option<Trace>,
 }
 
 /// The depth of a queue at this moment.
@@ -68,8 +91,10 @@ pub struct Call<'a> {
     pub cache_hit: Option<bool>,
     /// `Some` with the kind of error if it failed.
     pub error: Option<&'a str>,
+    /// When it ended on the sender's clock, seconds since the epoch.
+    pub ended: Option<f64>,
     /// The trace it belongs to.
-    pub trace: Option<TraceId>,
+    pub trace: Option<Trace>,
 }
 
 /// An error outside any stage.
@@ -142,8 +167,10 @@ pub struct Request<'a> {
     pub status: u16,
     /// How long it took.
     pub seconds: f64,
+    /// When it ended on the sender's clock, seconds since the epoch.
+    pub ended: Option<f64>,
     /// The trace it belongs to.
-    pub trace: Option<TraceId>,
+    pub trace: Option<Trace>,
 }
 
 /// One database query.
@@ -157,8 +184,10 @@ pub struct Query<'a> {
     pub seconds: f64,
     /// Whether it failed.
     pub failed: bool,
+    /// When it ended on the sender's clock, seconds since the epoch.
+    pub ended: Option<f64>,
     /// The trace it belongs to.
-    pub trace: Option<TraceId>,
+    pub trace: Option<Trace>,
 }
 
 /// A service's own verdict on itself, as a DogStatsD service check.

@@ -147,6 +147,31 @@ pub struct OfReports {
 /// What is done with reports: that of a session is written, that of each day or week is written or sent, old ones are deleted.
 pub(super) const REPORTS: [&str; 3] = ["session", "schedule", "cleanup"];
 
+/// A target of traces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfTarget {
+    /// Which one, as it may be shown.
+    pub target: String,
+}
+
+/// Spans that a target of traces does not get.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DroppedSpans {
+    /// Which target.
+    pub target: String,
+    /// Why: one word.
+    pub reason: &'static str,
+}
+
+/// Where spans wait for a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfQueue {
+    /// Which target.
+    pub target: String,
+    /// `memory` or `disk`.
+    pub place: &'static str,
+}
+
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Pushed {

@@ -27,9 +27,9 @@ use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
 pub use labels::{
-    Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline, OfHook,
-    OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, PushedObjects,
-    SeriesRefusal,
+    Answered, DroppedSpans, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
+    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget, OfTask,
+    OpenIncidents, PushedObjects, SeriesRefusal,
 };
 pub use own::Own;
 pub use read::{Labels, Sample};

@@ -20,11 +20,11 @@ use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit
 
 use super::Format;
 use super::labels::{
-    Answered, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
-    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfReports, OfState, OfTask, OpenIncidents, Pushed,
-    PushedObjects, REPORTS, SeriesRefusal,
+    Answered, DroppedSpans, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified,
+    OfBaseline, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget,
+    OfTask, OpenIncidents, Pushed, PushedObjects, REPORTS, SeriesRefusal,
 };
-use crate::catalog::{Metric, OWN, agent, benchmark, incident};
+use crate::catalog::{Metric, OWN, agent, benchmark, incident, trace};
 use crate::event::{Kind, Timestamp};
 
 type Float = Gauge<f64, AtomicU64>;
@@ -165,6 +165,20 @@ pub struct Own {
     pub refused: Family<SeriesRefusal, Counter>,
     /// Label values that were cut.
     pub cut: Counter,
+    /// Spans that a target took.
+    pub trace_sent: Family<OfTarget, Counter>,
+    /// Spans that it does not get.
+    pub trace_dropped: Family<DroppedSpans, Counter>,
+    /// Spans whose trace is not sampled.
+    pub trace_unsampled: Counter,
+    /// Requests that failed.
+    pub trace_failures: Family<OfTarget, Counter>,
+    /// Whether the last one did.
+    pub trace_failing: Family<OfTarget, Gauge>,
+    /// Spans that wait.
+    pub trace_waiting: Family<OfTarget, Gauge>,
+    /// Bytes that wait.
+    pub trace_queue: Family<OfQueue, Gauge>,
     provisioned: Family<Pushed, Float>,
     /// What came of the objects of the last push.
     pub provision_objects: Family<PushedObjects, Gauge>,
@@ -285,6 +299,13 @@ impl Own {
             baseline_regression: enter(r, &benchmark::REGRESSION, Family::default()),
             baseline_compared: enter(r, &benchmark::COMPARED, Family::default()),
             baseline_failing: enter(r, &benchmark::FAILING, Family::default()),
+            trace_sent: enter(r, &trace::SENT, Family::default()),
+            trace_dropped: enter(r, &trace::DROPPED, Family::default()),
+            trace_unsampled: enter(r, &trace::UNSAMPLED, Counter::default()),
+            trace_failures: enter(r, &trace::FAILURES, Family::default()),
+            trace_failing: enter(r, &trace::FAILING, Family::default()),
+            trace_waiting: enter(r, &trace::WAITING, Family::default()),
+            trace_queue: enter(r, &trace::QUEUE, Family::default()),
             moments: Mutex::default(),
             registry,
         };
@@ -415,6 +436,7 @@ fn classic(text: &str) -> String {
 mod tests {
     use super::*;
 
+    // Long: a table.
     #[test]
     fn both_formats() {
         let own = Own::new();
@@ -453,6 +475,15 @@ mod tests {
         own.baseline_regression.get_or_create(&line).set(0.0);
         own.baseline_compared.get_or_create(&OfBaseline { baseline: baseline.clone() }).set(1e9);
         own.baseline_failing.get_or_create(&OfBaseline { baseline }).set(0);
+        let target = "http://t".to_owned();
+        for counters in [&own.trace_sent, &own.trace_failures] {
+            counters.get_or_create(&OfTarget { target: target.clone() }).inc();
+        }
+        for gauges in [&own.trace_failing, &own.trace_waiting] {
+            gauges.get_or_create(&OfTarget { target: target.clone() }).set(1);
+        }
+        own.trace_queue.get_or_create(&OfQueue { target: target.clone(), place: "disk" }).set(1);
+        own.trace_dropped.get_or_create(&DroppedSpans { target, reason: "rejected" }).inc();
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);

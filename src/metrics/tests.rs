@@ -11,7 +11,7 @@ use prometheus_client::encoding::text::encode_registry;
 
 use super::*;
 use crate::catalog::{Keep, Metric, PAGES};
-use crate::event::{Change, Session, SessionStep, Spell, Stage, Timestamp, TraceId};
+use crate::event::{Change, Session, SessionStep, Spell, Stage, Timestamp, Trace, TraceId};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -90,7 +90,7 @@ fn a_stage_moves_its_series() {
 #[test]
 fn an_exemplar_stands_at_its_bucket() {
     let (mut r, source) = registry(Limits::default());
-    let trace = NonZeroU128::new(0xabc).map(TraceId);
+    let trace = NonZeroU128::new(0xabc).map(|id| Trace::of(TraceId(id)));
     let body = Body::Stage(Stage {
         pipeline: "p",
         stage: "s",

@@ -122,30 +122,8 @@ impl Client {
         if let Some(secret) = authorization(access, &mut secrets)? {
             headers.insert(AUTHORIZATION, secret);
         }
-        let mut http = client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .pool_max_idle_per_host(1);
-        let proxy = match chosen_proxy(access)?.as_ref().map(Link::expose) {
-            Some(proxy) if !proxy.is_empty() => {
-                let all =
-                    Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why.without_url())))?;
-                http = http.proxy(all);
-                Some(format!("{} of access.proxy", bare(proxy)))
-            }
-            None if !local(&parsed) => {
-                let uri = parsed.as_str().parse().ok();
-                let proxy = uri.and_then(|uri| Matcher::from_system().intercept(&uri));
-                proxy.map(|proxy| format!("{} of the environment", bare(&proxy.uri().to_string())))
-            }
-            _ => {
-                http = http.no_proxy();
-                None
-            }
-        };
-        let http = client::trusting(http, certificates(access)?, &parsed);
-        let http = http.build().map_err(|why| causes(&why))?;
+        let (http, proxy) = reaching(&parsed, access)?;
+        let http = http.timeout(ANSWER).build().map_err(|why| causes(&why))?;
         let own = parsed.as_str().trim_end_matches('/').to_owned();
         let root = url.shown().trim_end_matches('/').to_owned();
         let (secrets, grafana, writes) = (secrets.into(), false, AtomicU64::new(0));
@@ -253,6 +231,33 @@ impl Client {
         let answer = Answer { url, status, body, secrets };
         Ok(Attempt { answer, wait: after.map(Duration::from_secs) })
     }
+}
+
+/// What builds a client that reaches a server there, by which proxy, as that may be printed.
+pub(super) fn reaching(
+    url: &Url,
+    access: &Access,
+) -> Result<(reqwest::ClientBuilder, Option<String>), String> {
+    let mut http =
+        client::builder().redirect(Policy::none()).connect_timeout(CONNECT).pool_max_idle_per_host(1);
+    let proxy = match chosen_proxy(access)?.as_ref().map(Link::expose) {
+        Some(proxy) if !proxy.is_empty() => {
+            let all =
+                Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why.without_url())))?;
+            http = http.proxy(all);
+            Some(format!("{} of access.proxy", bare(proxy)))
+        }
+        None if !local(url) => {
+            let uri = url.as_str().parse().ok();
+            let proxy = uri.and_then(|uri| Matcher::from_system().intercept(&uri));
+            proxy.map(|proxy| format!("{} of the environment", bare(&proxy.uri().to_string())))
+        }
+        _ => {
+            http = http.no_proxy();
+            None
+        }
+    };
+    Ok((client::trusting(http, certificates(access)?, url), proxy))
 }
 
 /// An answer, and how long the server wants to be left alone.

@@ -12,6 +12,7 @@ mod bundle;
 mod client;
 mod diff;
 mod directory;
+pub(crate) mod endpoint;
 mod evaluator;
 mod files;
 mod grafana;

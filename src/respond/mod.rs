@@ -18,6 +18,7 @@ pub mod sessions;
 mod settings;
 mod state;
 pub mod tasks;
+pub mod traces;
 mod zones;
 
 pub use delivery::Delivery;

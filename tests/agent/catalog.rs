@@ -183,7 +183,8 @@ fn ports() -> Vec<Body<'static>> {
 
 /// Events of a topic that say everything they can. A new topic does not compile without one.
 fn bodies(topic: Topic) -> Vec<Body<'static>> {
-    let trace = NonZeroU128::new(7).map(TraceId);
+    let trace_id = NonZeroU128::new(7).map(TraceId);
+    let trace = trace_id.map(Trace::of);
     let (pipeline, error) = ("decoder", Some("timeout"));
     match topic {
         Topic::Link => [Link::Waiting, Link::Up, Link::Down].map(Body::Link).to_vec(),
@@ -234,6 +235,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             first_token_seconds: Some(0.2),
             cache_hit: Some(true),
             error,
+            ended: Some(NOW.wall_seconds()),
             trace,
         })],
         Topic::Error => vec![Body::Error(PipelineError { pipeline, kind: "lost" })],
@@ -254,17 +256,32 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
                     route: "/v1/decode",
                     status,
                     seconds: 0.1,
+                    ended: None,
                     trace,
                 })
             })
             .to_vec(),
         Topic::Query => {
-            vec![Body::Query(Query { database: "d", operation: "select", seconds: 0.1, failed: true, trace })]
+            vec![Body::Query(Query {
+                database: "d",
+                operation: "select",
+                seconds: 0.1,
+                failed: true,
+                ended: None,
+                trace,
+            })]
         }
         Topic::Check => (0..=3).map(|status| Body::Check(Check { check: "disk", status })).collect(),
         Topic::Span => (SpanKind::ALL.iter())
             .map(|&kind| {
-                Body::Span(Span { service: "api", name: "GET /", kind, seconds: 0.1, failed: true, trace })
+                Body::Span(Span {
+                    service: "api",
+                    name: "GET /",
+                    kind,
+                    seconds: 0.1,
+                    failed: true,
+                    trace: trace_id,
+                })
             })
             .collect(),
         Topic::LogRecord => (Severity::ALL.iter())
@@ -281,7 +298,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
                 }
             }
             let change = Change::Takes(1.0);
-            vec![Body::Observation(Observation { key: b"k", spelling: &Nameless, change, trace })]
+            vec![Body::Observation(Observation { key: b"k", spelling: &Nameless, change, trace: trace_id })]
         }
         Topic::Host => vec![Body::Host(&HOST)],
         Topic::Process => vec![Body::Process(&PROCESS)],

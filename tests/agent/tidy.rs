@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("history", 2, &[]),
     ("alert", 2, &[]),
     ("session", 2, &[]),
+    ("trace", 2, &[]),
     ("hub", 3, &[]),
     ("clock", 3, &[]),
     ("client", 3, &[]),

@@ -60,6 +60,7 @@ impl<'a> CallAttributes<'a> {
             first_token_seconds: None,
             cache_hit: None,
             error: None,
+            ended: None,
             trace: None,
         })
     }

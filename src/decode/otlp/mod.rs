@@ -13,9 +13,9 @@ mod metric;
 mod names;
 mod resource;
 mod schema;
-mod span;
+pub(crate) mod span;
 mod time;
-mod wire;
+pub(crate) mod wire;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -130,6 +130,18 @@ impl<'a> Request<'a> {
         })?;
         Ok(Self { signal, message })
     }
+
+    /// What it carries.
+    #[must_use]
+    pub fn signal(&self) -> Telemetry {
+        self.signal
+    }
+
+    /// It as protobuf, however it came.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
 }
 
 /// What became of a request.
@@ -156,6 +168,11 @@ impl RequestCounts {
     pub fn rejected(&self) -> u64 {
         self.items.saturating_sub(self.accepted + self.silent)
     }
+}
+
+/// The service that a `ResourceSpans` is of.
+pub(crate) fn service(parent: &[u8]) -> String {
+    Resource::of(parent, &Settings::default()).service.into_owned()
 }
 
 /// Reads requests of one source.

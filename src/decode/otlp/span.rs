@@ -9,7 +9,7 @@ use super::names::Names;
 use super::resource::Resource;
 use super::time::{Newest, is_time};
 use super::wire::{Fields, Value};
-use crate::event::{Body, Call, FaultKind, Span, SpanKind, Stage, TraceId};
+use crate::event::{Body, Call, FaultKind, Span, SpanKind, Stage, Trace, TraceId};
 
 /// Attributes of one span, beyond which it is refused: the SDKs send 128 at most.
 const ATTRIBUTES: u32 = 1_024;
@@ -19,6 +19,34 @@ const LONGEST: u64 = 366 * 86_400 * 1_000_000_000;
 const SERVER: u64 = 2;
 /// The name in place of a name that is one too many.
 const OTHER: &str = "_other";
+
+/// What is known of a span before it is passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    /// Its trace.
+    pub(crate) trace: TraceId,
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// How long it took, in nanoseconds.
+    pub(crate) nanos: u64,
+    /// Whether its status is that of an error.
+    pub(crate) failed: bool,
+}
+
+/// The same of one span; nothing of one that does not count, or that has no ids, by which others know it.
+pub(crate) fn facts(message: &[u8]) -> Option<Facts<'_>> {
+    let (mut sent, mut has_id, mut attributes) = (ReceivedSpan::default(), false, 0);
+    for (number, value) in Fields::of(message) {
+        match (number, value) {
+            (2, Value::Bytes(id)) => has_id = id.len() == 8 && id.iter().any(|byte| *byte != 0),
+            (9, Value::Bytes(_)) => attributes += 1,
+            field => sent.field(field),
+        }
+    }
+    let known = duration(sent.start, sent.end).is_ok() && has_id && attributes <= ATTRIBUTES;
+    let trace = trace(sent.trace).filter(|_| known)?;
+    Some(Facts { trace, name: sent.name, nanos: sent.end - sent.start, failed: sent.failed })
+}
 
 /// A span as it came.
 #[derive(Default)]
@@ -64,12 +92,13 @@ pub(super) fn read<'a>(
             error: sent.failure(),
             items: sent.items.filter(|items| items.is_finite() && *items >= 0.0),
             ended: Some(sent.end as f64 / 1e9),
-            trace,
+            trace: trace.map(|id| Trace { is_span: true, ..Trace::of(id) }),
         }));
     }
     // The span of the server that was asked tells the same tokens again.
     if let Some(model) = sent.asked.model().filter(|_| sent.kind != SERVER) {
         let call = sent.asked.call(model, seconds, &settings.prices)?;
+        let trace = trace.map(|id| Trace { is_span: true, ..Trace::of(id) });
         return Ok(Body::Call(Call { error: sent.failure(), trace, ..call }));
     }
     let name = if sent.name.is_empty() { "unknown" } else { sent.name };
@@ -84,16 +113,8 @@ impl<'a> ReceivedSpan<'a> {
         let mut sent = Self::default();
         for (number, value) in Fields::of(message) {
             match (number, value) {
-                (1, Value::Bytes(id)) => sent.trace = id,
-                (5, Value::Bytes(name)) => sent.name = text(name),
-                (6, Value::Varint(kind)) => sent.kind = kind,
-                (7, Value::Fixed64(time)) => sent.start = time,
-                (8, Value::Fixed64(time)) => sent.end = time,
                 (9, Value::Bytes(attribute)) => sent.attribute(attribute, settings),
-                (15, Value::Bytes(status)) => {
-                    sent.failed = Fields::of(status).any(|field| field == (3, Value::Varint(2)));
-                }
-                _ => {}
+                field => sent.field(field),
             }
         }
         sent
@@ -102,6 +123,22 @@ impl<'a> ReceivedSpan<'a> {
     /// What failed, if it did.
     fn failure(&self) -> Option<&'a str> {
         self.failed.then(|| self.error.filter(|error| !error.is_empty()).unwrap_or("error"))
+    }
+
+    /// Takes a field that is no attribute.
+    #[inline]
+    fn field(&mut self, field: (u32, Value<'a>)) {
+        match field {
+            (1, Value::Bytes(id)) => self.trace = id,
+            (5, Value::Bytes(name)) => self.name = text(name),
+            (6, Value::Varint(kind)) => self.kind = kind,
+            (7, Value::Fixed64(time)) => self.start = time,
+            (8, Value::Fixed64(time)) => self.end = time,
+            (15, Value::Bytes(status)) => {
+                self.failed = Fields::of(status).any(|field| field == (3, Value::Varint(2)));
+            }
+            _ => {}
+        }
     }
 
     #[inline]

@@ -4,7 +4,7 @@
 
 /// What a field holds, as the wire tells it apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// An integer, a boolean or an enumeration.
     Varint(u64),
     /// Eight bytes: `fixed64`, `sfixed64`, `double`.
@@ -17,22 +17,22 @@ pub(super) enum Value<'a> {
 
 /// What is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// The fields of a message, in the order in which they were sent. Ends at the first that is none.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
     /// The next field; nothing at the end.
     #[inline]
-    pub(super) fn read(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+    pub(crate) fn read(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -96,7 +96,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The messages in a field that repeats.
-pub(super) fn messages(of: &[u8], field: u32) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn messages(of: &[u8], field: u32) -> impl Iterator<Item = &[u8]> {
     Fields::of(of).filter_map(move |(number, value)| match value {
         Value::Bytes(message) if number == field => Some(message),
         _ => None,
@@ -142,7 +142,7 @@ pub(super) fn zigzag(value: u64) -> i64 {
 }
 
 /// Appends a varint.
-pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;

@@ -9,7 +9,7 @@ mod metric;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU128;
+use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -23,7 +23,7 @@ use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{
     Body, Cache, Call, Change, Fault, FaultKind, Kind, Observation, PipelineError, Query, Queue, Request,
-    Score, ScoreSubject, Session, SessionStep, Stage, TraceId,
+    Score, ScoreSubject, Session, SessionStep, SpanId, Stage, Trace, TraceId,
 };
 
 /// What is known of the protocol.
@@ -136,6 +136,7 @@ impl Reader {
             first_token_seconds: amount(f.first_token_seconds)?,
             cache_hit: f.cache_hit,
             error: failure(f)?,
+            ended: f.end.filter(|end| *end > ANY_DATE),
             trace: trace(f),
         }));
         Ok(())
@@ -159,7 +160,12 @@ impl Reader {
         self.key.extend_from_slice(&[0xff, kind.map_or(0, |k| k as u8)]);
         self.key.extend_from_slice(labels.as_bytes());
         let spelling = Declared { name, kind, labels, help: f.help.as_ref().map_or("", |h| &*h.0) };
-        out(Body::Observation(Observation { key: &self.key, spelling: &spelling, change, trace: trace(f) }));
+        out(Body::Observation(Observation {
+            key: &self.key,
+            spelling: &spelling,
+            change,
+            trace: trace(f).map(|trace| trace.id),
+        }));
         Ok(())
     }
 }
@@ -319,6 +325,7 @@ fn request(f: &Fields<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
         route: text_of(&f.route)?,
         status: f.status.ok_or(FaultKind::MissingField)?,
         seconds: duration(f)?.ok_or(FaultKind::MissingField)?,
+        ended: f.end.filter(|end| *end > ANY_DATE),
         trace: trace(f),
     }));
     Ok(())
@@ -330,6 +337,7 @@ fn query(f: &Fields<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
         operation: text_of(&f.operation)?,
         seconds: duration(f)?.ok_or(FaultKind::MissingField)?,
         failed: failure(f)?.is_some(),
+        ended: f.end.filter(|end| *end > ANY_DATE),
         trace: trace(f),
     }));
     Ok(())
@@ -380,17 +388,33 @@ fn failure<'f>(f: &'f Fields<'_>) -> Result<Option<&'f str>, FaultKind> {
 }
 
 /// The trace: 32 hexadecimal digits, or a W3C `traceparent`. Anything else is no trace.
-fn trace(f: &Fields<'_>) -> Option<TraceId> {
+fn trace(f: &Fields<'_>) -> Option<Trace> {
     let text = &*f.trace.as_ref()?.0;
-    let id = match text.len() {
-        32 => text,
-        55.. if text.get(2..3) == Some("-") => text.get(3..35)?,
+    let (id, parent) = match text.len() {
+        32 => (text, None),
+        // Of versions to come the first part is read as that of version 0; `ff` is none.
+        55.. if is_traceparent(text.as_bytes()) => (text.get(3..35)?, text.get(36..52)),
         _ => return None,
     };
     if !id.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    u128::from_str_radix(id, 16).ok().and_then(NonZeroU128::new).map(TraceId)
+    let id = u128::from_str_radix(id, 16).ok().and_then(NonZeroU128::new).map(TraceId)?;
+    let parent = parent.and_then(|parent| u64::from_str_radix(parent, 16).ok());
+    Some(Trace { parent: parent.and_then(NonZeroU64::new).map(SpanId), ..Trace::of(id) })
+}
+
+/// Whether this is a version, two ids and flags, each after a dash.
+fn is_traceparent(text: &[u8]) -> bool {
+    let Some((first, rest)) = text.split_first_chunk::<55>() else { return false };
+    let dash = |at: usize| matches!(at, 2 | 35 | 52);
+    let shaped = first
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| if dash(at) { *byte == b'-' } else { byte.is_ascii_hexdigit() });
+    let version = first.first_chunk::<2>();
+    let ends = rest.is_empty() || rest.first() == Some(&b'-') && version != Some(b"00");
+    shaped && ends && version.is_some_and(|version| !version.eq_ignore_ascii_case(b"ff"))
 }
 
 /// What was wrong with a line that could not be read. Seldom asked, so it may take its time.

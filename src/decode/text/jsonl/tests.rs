@@ -30,7 +30,7 @@ fn a_stage_is_read() {
     assert_eq!(
         decoded(line),
         ["Stage(Stage { pipeline: \"dé\", stage: \"c\", seconds: 2.5, error: Some(\"timeout\"), items: \
-          Some(3.0), ended: Some(1700000012.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
+          Some(3.0), ended: Some(1700000012.5), trace: Some(Trace { id: TraceId(14576827793038113322513871894673895836), parent: Some(SpanId(13235353014750950193)), is_span: false }) })"]
     );
     // Of a clock that does not count from the epoch, nothing is said of when it was.
     let line = br#"{"type":"stage","pipeline":"d","stage":"c","start":123,"end":123.5}"#;

@@ -156,6 +156,7 @@ mod port;
 mod program;
 mod service;
 mod stream;
+mod traces;
 
 use super::view::Board;
 use crate::catalog::draw::{Rating, State, state};
@@ -170,6 +171,7 @@ pub(super) static BOARDS: &[&Board] = &[
     &pipeline::BOARD,
     &inference::BOARD,
     &service::BOARD,
+    &traces::BOARD,
     &host::BOARD,
     &gpu::BOARD,
     &alert::BOARD,

@@ -27,7 +27,7 @@ pub(super) static BOARD: Board = Board {
     key: "services",
     title: "Services, API and database",
     about: "Latency and errors of the APIs, databases and services that report to the agent.",
-    pages: &["service", "probe", "telemetry"],
+    pages: &["service", "probe"],
     by_machine: false,
     variables: &[("service", "Service"), ("database", "Database")],
     range: "now-1h",

@@ -12,6 +12,7 @@ use crate::listen::Listen;
 use crate::origin::Names;
 use crate::source::Feed;
 use crate::source::socket::Bound;
+use crate::trace::PassedSpans;
 
 /// Requests of the largest size that may be held at once.
 const LARGE: usize = 4;
@@ -105,13 +106,31 @@ impl Receiver {
     ) -> Result<RequestCounts, Malformed> {
         let read = Request::parse(signal, form, body).map(|request| {
             let at = now();
-            self.senders.reader.lock().read(&request, at, &mut |with| self.feed.batch(at, |out| with(out)))
+            let counted = self
+                .senders
+                .reader
+                .lock()
+                .read(&request, at, &mut |with| self.feed.batch(at, |out| with(out)));
+            self.pass(&request);
+            counted
         });
         self.feed.send(Body::Received(Received { bytes, reads: 1, events: 0 }));
         if let Err(malformed) = &read {
             self.refuse(malformed.kind, bytes);
         }
         read
+    }
+
+    /// Passes spans on, where they are sent somewhere.
+    fn pass(&self, request: &Request<'_>) {
+        if request.signal() != Telemetry::Traces {
+            return;
+        }
+        let sampling = self.feed.hub.lock().sampling();
+        if let Some(sampling) = sampling {
+            let passed = PassedSpans::of(request.message(), &sampling);
+            self.feed.hub.lock().pass(passed);
+        }
     }
 
     /// Whether no request has its turn.
