@@ -234,9 +234,11 @@ impl Agent {
         }
         let Some(kept) = incidents.kept().filter(|_| !of.1.is_empty()) else { return };
         let (stop, made) = (CancellationToken::new(), of.clone());
-        let (own, with) = (stop.clone(), (kept, self.devices.clone()));
-        let opened =
-            apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, logs, (with.0, &with.1), own)).await;
+        let (own, with) = (stop.clone(), (kept, self.devices.clone(), self.tracing.parent.clone()));
+        let opened = apart(HOOKS, PATIENCE, move || {
+            Hooks::new(&made.0, &made.1, logs, (with.0, &with.1, with.2), own)
+        })
+        .await;
         match opened {
             Ok((hooks, task)) => {
                 let task = tokio::spawn(task);

@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use super::{Agent, place};
 use crate::clock::now;
 use crate::metrics::{DroppedSpans, OfQueue, OfTarget, Own};
+use crate::respond::hooks::TraceParent;
 use crate::respond::traces::{Account, DROPPED, Report, Traces};
 use crate::session::{SessionFilter, State};
-use crate::trace::{EndedSession, Sampling, SessionEvent, Sessions};
+use crate::trace::{EndedSession, Sampling, SessionEvent, SessionTrace, Sessions};
 
 /// Sessions that are looked at: those that may be open at once.
 const SESSIONS: usize = 256;
@@ -25,6 +26,8 @@ const INCIDENTS: usize = 1_000;
 pub(super) struct Tracing {
     running: Mutex<Option<Traces>>,
     known: Mutex<OpenItems>,
+    /// Of which trace is what hooks do: of the session that began last of those that are open, where sessions are sent.
+    pub(super) parent: TraceParent,
 }
 
 /// What was open when it was last looked at.
@@ -89,6 +92,9 @@ impl Agent {
     /// The agent's second: sessions and incidents, and the metrics.
     pub(super) fn look_at_traces(&self) {
         let report = self.tracing.running.lock().as_ref().map(Traces::report);
+        if report.is_none() || !self.config.trace.sessions {
+            self.tracing.parent.store(None);
+        }
         if let Some(report) = report {
             if self.config.trace.sessions {
                 self.look_at_sessions();
@@ -124,6 +130,9 @@ impl Agent {
                 open.len() < SESSIONS
             },
         );
+        // The newest is listed first.
+        let parent = open.first().map(|id| SessionTrace::of(id).traceparent());
+        self.tracing.parent.store(parent.map(Arc::new));
         let mut over = known.sessions.look(&open);
         let since = *known.since.get_or_insert_with(|| now().wall_milliseconds());
         let (mut listed, mut looked) = (BTreeSet::new(), 0);

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -27,6 +28,9 @@ use crate::respond::lines::{Lines, Rotation};
 use crate::source::request::Devices;
 use run::Operation;
 pub use settings::{Actions, Device, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
+
+/// The `traceparent` of what hooks do, where it belongs to a trace.
+pub type TraceParent = Arc<ArcSwapOption<String>>;
 
 /// It looks so often whether a wait is over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -81,6 +85,8 @@ struct Runner {
     seen: SetClock,
     /// Whether it began: what an agent before this one ran is known.
     began: bool,
+    /// What a hook's program or server is told of its place in a trace.
+    parent: TraceParent,
 }
 
 impl Hooks {
@@ -90,7 +96,7 @@ impl Hooks {
         actions: &Actions,
         hooks: &[Hook],
         (audit, events): (PathBuf, Lines),
-        (incidents, devices): (Incidents, &Devices),
+        (incidents, devices, parent): (Incidents, &Devices, TraceParent),
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let mut ready = Vec::new();
@@ -120,6 +126,7 @@ impl Hooks {
             numbers: HashMap::new(),
             seen: SetClock::default(),
             began: false,
+            parent,
         };
         (Self { news, account, audit }, runner.run(waiting, stop))
     }
@@ -201,9 +208,10 @@ impl Runner {
     fn spawn(&mut self, job: Job) {
         let Some(ready) = self.ready.get(job.hook).cloned() else { return };
         let (incidents, number) = (self.incidents.clone(), job.number);
+        let parent = self.parent.load_full();
         let run = async move {
             drop(tokio::task::spawn_blocking(move || incidents.settle()).await);
-            ready.operation.run(&job, ready.settings.timeout.0).await
+            ready.operation.run(&job, parent.as_deref().map(String::as_str), ready.settings.timeout.0).await
         };
         self.numbers.insert(self.running.spawn(run).id(), number);
     }

@@ -36,6 +36,11 @@ struct Scene {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// The trace that all of it belongs to.
+fn parent() -> TraceParent {
+    Arc::new(ArcSwapOption::from_pointee("00-ab-cd-01".to_owned()))
+}
+
 impl Scene {
     async fn new(make: impl FnOnce(&Path) -> Vec<Hook>) -> Self {
         Self::with(Actions::default(), tempfile::tempdir().unwrap(), make).await
@@ -64,8 +69,13 @@ impl Scene {
         let incidents = Incidents::start(options).unwrap();
         let (hooks, stop) = (make(folder.path()), CancellationToken::new());
         let logs = (folder.path().join("actions.jsonl"), Lines::default());
-        let (hooks, task) =
-            Hooks::new(actions, &hooks, logs, (incidents.clone(), &Devices::default()), stop.clone());
+        let (hooks, task) = Hooks::new(
+            actions,
+            &hooks,
+            logs,
+            (incidents.clone(), &Devices::default(), parent()),
+            stop.clone(),
+        );
         Self { folder, incidents, hooks, stop, task: tokio::spawn(task) }
     }
 
@@ -122,7 +132,7 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     let scene = Scene::new(|folder| {
         let file = folder.join("got").display().to_string();
         let script = format!(
-            "cat > {file}; echo \"$NEURAL_ALERT $NEURAL_LABEL_DEVICE $NEURAL_SUMMARY ${{HOME:-bare}}\" >> {file}; echo done"
+            "cat > {file}; echo \"$NEURAL_ALERT $NEURAL_LABEL_DEVICE $NEURAL_SUMMARY ${{HOME:-bare}} $TRACEPARENT\" >> {file}; echo done"
         );
         vec![hook("ask", &script)]
     })
@@ -133,7 +143,7 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     let (json, variables) = got.rsplit_once("}").unwrap();
     let json: Value = serde_json::from_str(&format!("{json}}}")).unwrap();
     assert_eq!((&json["alert"], &json["values"]["start"]), (&"Lost".into(), &7.5.into()));
-    assert_eq!(variables, "Lost a it's \"away\"; $(rm -rf /) bare\n");
+    assert_eq!(variables, "Lost a it's \"away\"; $(rm -rf /) bare 00-ab-cd-01\n");
     assert_eq!(scene.count("ask", Step::Succeeded), 0, "that it ended is no success");
     scene.fire(&[]);
     scene.until("the alert is over", || scene.count("ask", Step::Succeeded) == 1);
@@ -290,7 +300,7 @@ async fn a_restart_and_a_reload_change_no_cooldown_and_no_breaker() {
         &Actions::default(),
         &make(Path::new("")),
         logs,
-        (scene.incidents.clone(), &Devices::default()),
+        (scene.incidents.clone(), &Devices::default(), TraceParent::default()),
         stop.clone(),
     );
     (scene.hooks, scene.stop, scene.task) = (hooks, stop, tokio::spawn(task));
