@@ -9,6 +9,7 @@ use crate::history::Target;
 use crate::http::Forget;
 use crate::listen::Address;
 use crate::promql::Storage;
+use crate::remote_write::{Common, Senders};
 use crate::store::{History, Observer, Running};
 
 /// The file in which the agent of a configuration keeps its history.
@@ -18,12 +19,18 @@ pub fn history_file(config: &Config) -> Option<std::path::PathBuf> {
     config.history.options(folder, Target::default(), 0).file
 }
 
+/// What is remembered, and who is sent it.
+pub(super) struct Memory {
+    running: Running,
+    senders: Senders,
+}
+
 /// How long the disk may take at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
     /// Begins to remember, if that is wanted. Without its threads the agent runs on without a history.
-    pub(super) fn remember(&self, observer: Box<dyn Observer>) -> Option<Running> {
+    pub(super) fn remember(&self, observer: Box<dyn Observer>) -> Option<Memory> {
         let settings = &self.config.history;
         if !settings.enabled {
             return None;
@@ -34,6 +41,7 @@ impl Agent {
                 "there is no state directory: the history is kept in memory alone; name one as state_directory"
             );
         }
+        let positions = folder.clone();
         let target = Target { job: self.config.alerts.job.clone(), instance: self.instance() };
         let options = settings.options(folder, target, self.config.limits.series);
         let site = self.site.clone();
@@ -47,7 +55,15 @@ impl Agent {
         drop(self.site.forget.set(Forget(Box::new(move |days| history.forget(days)))));
         let history = running.history().clone();
         self.hub.lock().set_alarm(Box::new(move || history.wake()));
-        Some(running)
+        let site = self.site.clone();
+        let common = Common {
+            history: running.history().clone(),
+            scrape: Arc::new(move |read| site.scrape(read)),
+            own: self.own.clone(),
+            folder: positions,
+        };
+        let senders = Senders::start(&self.config.remote_write, &common);
+        Some(Memory { running, senders })
     }
 
     /// The label `instance` that a Prometheus on this machine would give the agent: the first address that it listens on.
@@ -67,8 +83,8 @@ impl Agent {
     }
 
     /// Updates the metrics of the history, and writes a summary of it into the log, each in its time.
-    pub(super) fn look_at_history(&self, seconds: u64, history: Option<&Running>) {
-        let Some(history) = history.map(Running::history) else { return };
+    pub(super) fn look_at_history(&self, seconds: u64, history: Option<&Memory>) {
+        let Some(history) = history.map(|memory| memory.running.history()) else { return };
         if seconds.is_multiple_of(VITALS) {
             self.measure_history(history);
         }
@@ -97,8 +113,9 @@ impl Agent {
 }
 
 /// Ends it.
-pub(super) async fn forget(running: Option<Running>) {
-    if let Some(running) = running {
+pub(super) async fn forget(memory: Option<Memory>) {
+    if let Some(Memory { running, senders }) = memory {
+        senders.stop().await;
         // It waits for its threads.
         drop(tokio::task::spawn_blocking(move || running.stop(PATIENCE)).await);
     }

@@ -469,7 +469,7 @@ impl Agent {
 
 /// Ends the history with what it evaluates, and the incidents, at the same time: each waits for the disk.
 async fn end_memory(
-    history: Option<crate::store::Running>,
+    history: Option<history::Memory>,
     evaluation: &mut Evaluation,
     incidents: &mut IncidentLog,
 ) {

@@ -56,6 +56,12 @@ pub static PAGE: Page = Page {
         &NOTIFICATION_LATENCY,
         &PROVISION_SUCCESS,
         &PROVISION_OBJECTS,
+        &REMOTE_WRITE_SENT,
+        &REMOTE_WRITE_DROPPED,
+        &REMOTE_WRITE_RETRIES,
+        &REMOTE_WRITE_LOST,
+        &REMOTE_WRITE_LAG,
+        &REMOTE_WRITE_PENDING,
     ],
 };
 
@@ -398,5 +404,57 @@ pub static PROVISION_OBJECTS: Metric = Metric {
     name: "provision_objects",
     help: "Objects of the last push, by result",
     labels: &["target", "result"],
+    ..Metric::BLANK
+};
+/// Samples that a server has.
+pub static REMOTE_WRITE_SENT: Metric = Metric {
+    name: "remote_write_samples",
+    help: "Samples sent by remote write and accepted, by target",
+    labels: &["target"],
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Samples that it does not have.
+pub static REMOTE_WRITE_DROPPED: Metric = Metric {
+    name: "remote_write_dropped_samples",
+    help: "Samples that a target of remote write did not get, by reason",
+    note: "`rejected`: it answered with a status that no other try changes; of version 1.0 it is not known whether it took a part. `not_written`: it answered that it wrote fewer. `relabelled`: `write_relabel_configs` dropped them",
+    labels: &["target", "reason"],
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Requests that are sent again.
+pub static REMOTE_WRITE_RETRIES: Metric = Metric {
+    name: "remote_write_retries",
+    help: "Requests of remote write that failed and are sent again",
+    labels: &["target"],
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Time that is lost.
+pub static REMOTE_WRITE_LOST: Metric = Metric {
+    name: "remote_write_lost",
+    help: "Time whose samples a target of remote write never gets: the history ended before they were sent",
+    note: "Time in which the agent did not run is in it where the history begins after it",
+    labels: &["target"],
+    kind: Kind::Counter,
+    unit: Unit::Seconds,
+    ..Metric::BLANK
+};
+/// How far behind.
+pub static REMOTE_WRITE_LAG: Metric = Metric {
+    name: "remote_write_lag",
+    help: "Age of the newest scrape that a target of remote write has whole",
+    note: "Up to `history.interval` while all is well",
+    labels: &["target"],
+    unit: Unit::Seconds,
+    ..Metric::BLANK
+};
+/// What waits for an answer.
+pub static REMOTE_WRITE_PENDING: Metric = Metric {
+    name: "remote_write_pending_samples",
+    help: "Samples read from the history for a target of remote write and not answered yet",
+    note: "What else waits is in the history: see the lag",
+    labels: &["target"],
     ..Metric::BLANK
 };

@@ -11,6 +11,7 @@ use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::document::{Check, Document, Path, Problem, suggest};
 use crate::listen::{Address, Bytes, Listen, Many};
+use crate::remote_write;
 use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::Span;
 use crate::source::kind::{Claim, Resource};
@@ -68,6 +69,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.benchmarks();
     check.ask();
     check.trace();
+    check.remote_write();
     check.alerts();
     check.respond();
     check.reports();
@@ -149,6 +151,28 @@ impl Check<'_> {
         let memory = path.key("queue").key("memory");
         if self.document.part::<Bytes>(&memory).is_some_and(|bytes| bytes.0 < LEAST_QUEUE) {
             self.wrong(&memory, "that is less than one request; at least 1MiB");
+        }
+    }
+
+    fn remote_write(&mut self) {
+        let path = Path::from("remote_write");
+        let Some(targets) = self.document.part::<Vec<remote_write::Settings>>(&path) else { return };
+        for (index, target) in targets.iter().enumerate() {
+            self.url(&path.item(index).key("url"));
+            if let Some((key, why)) = target.wrong() {
+                self.wrong(&path.item(index).key(key), why);
+            }
+        }
+        if let Some((index, name)) = remote_write::twice(&targets) {
+            self.wrong(
+                &path.item(index),
+                format!("another target is called {name}; give it a name of its own"),
+            );
+        }
+        let history =
+            self.document.part::<crate::store::Settings>(&Path::from("history")).unwrap_or_default();
+        if !history.enabled && !targets.is_empty() {
+            self.wrong(&path, "nothing can be sent without a history: history.enabled is false");
         }
     }
 

@@ -61,6 +61,9 @@ impl Config {
             add(&format!("trace.targets[{index}]"), &|found| target.expose(found));
         }
         add("ask.prometheus", &|found| self.ask.expose(found));
+        for (index, target) in self.remote_write.iter().enumerate() {
+            add(&format!("remote_write[{index}]"), &|found| target.expose(found));
+        }
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());
             add(&path, &|found| target.settings().expose(found));

@@ -26,6 +26,7 @@ use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;
+use crate::remote_write;
 use crate::render::{self, Alerts};
 use crate::respond;
 use crate::secret::Link;
@@ -90,6 +91,8 @@ pub struct Config {
     pub reports: respond::sessions::Settings,
     /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless you configure it.
     pub provision: provision::Settings,
+    /// Where the agent's metrics are sent by remote write, beside being scraped. Nothing is sent unless you configure it.
+    pub remote_write: Vec<remote_write::Settings>,
     /// The inputs of the agent, each item a mapping with one key: the kind. A list here
     /// replaces the default sources; `[]` is none.
     pub sources: Vec<Source>,
@@ -129,6 +132,7 @@ impl Default for Config {
             trace: respond::traces::Settings::default(),
             reports: respond::sessions::Settings::default(),
             provision: provision::Settings::default(),
+            remote_write: Vec::new(),
             sources: Source::defaults(),
             folder: PathBuf::new(),
             pages: Pages::default(),
@@ -249,6 +253,7 @@ impl Config {
             .chain(&mut self.reports.folder)
             .chain(self.ask.paths())
             .chain(self.trace.paths())
+            .chain(self.remote_write.iter_mut().flat_map(remote_write::Settings::paths))
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {
             // An absolute path stays what it is.

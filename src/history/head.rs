@@ -404,11 +404,38 @@ impl Head {
         self.series.get(&id).into_iter().flat_map(|series| series.open(&self.times))
     }
 
+    /// The samples of a series in the open block, all of them, if the block has any of these times: a copy of what nobody asked for
+    /// would be the largest thing that a query of the past holds.
+    pub fn open_at(&self, id: SeriesId, from: i64, to: i64) -> impl Iterator<Item = Sample> {
+        let is_asked = self.open_span().is_some_and(|(first, last)| first <= to && last >= from);
+        self.open(id).filter(move |_| is_asked)
+    }
+
+    /// The samples of a series in the open block between these times.
+    #[must_use]
+    pub fn open_within(&self, id: SeriesId, from: i64, to: i64) -> Vec<Sample> {
+        // Times of one block ascend.
+        let (first, end) =
+            (self.times.partition_point(|t| *t < from), self.times.partition_point(|t| *t <= to));
+        let Some(series) = self.series.get(&id) else { return Vec::new() };
+        let of = |place: usize| {
+            let v = series.column.get(place.checked_sub(series.first)?)?;
+            Some(Sample { t: *self.times.get(place)?, v })
+        };
+        (first..end).filter_map(of).filter(|sample| sample.v.to_bits() != ABSENT.to_bits()).collect()
+    }
+
+    /// The first and the last time of the open block.
+    #[must_use]
+    pub fn open_span(&self) -> Option<(i64, i64)> {
+        self.times.first().zip(self.times.last()).map(|(first, last)| (*first, *last))
+    }
+
     /// The span of which it holds every scrape, the last one included. What is before it, or before a gap, or of a clock that was set, may
     /// be held in part.
     #[must_use]
     pub fn span(&self) -> Option<(i64, i64)> {
-        let open = self.times.first().zip(self.times.last()).map(|(first, last)| (*first, *last));
+        let open = self.open_span();
         let sealed = self.blocks.iter().rev().map(|block| (block.start(), block.end()));
         let mut spans = open.into_iter().chain(sealed);
         let (mut start, end) = spans.next()?;

@@ -172,11 +172,20 @@ pub struct OfQueue {
     pub place: &'static str,
 }
 
-/// A server that files are pushed to.
+/// A server that files or samples are sent to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Pushed {
     /// Its name.
     pub(super) target: String,
+}
+
+/// Samples that a server did not get.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DroppedSamples {
+    /// Its name.
+    pub(super) target: String,
+    /// Why.
+    pub(super) reason: &'static str,
 }
 
 /// What became of objects on a server that files are pushed to.

@@ -19,6 +19,7 @@ mod series;
 mod tests;
 mod vitals;
 mod write;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -24,10 +24,12 @@ use super::labels::{
     OfBaseline, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget,
     OfTask, OpenIncidents, Pushed, PushedObjects, REPORTS, SeriesRefusal,
 };
+use super::writes::Writes;
 use crate::catalog::{Metric, OWN, agent, benchmark, incident, trace};
 use crate::event::{Kind, Timestamp};
 
-type Float = Gauge<f64, AtomicU64>;
+pub(super) type Float = Gauge<f64, AtomicU64>;
+pub(super) type FloatCounter = Counter<f64, AtomicU64>;
 
 /// The agent's own metrics.
 #[derive(Debug)]
@@ -182,6 +184,8 @@ pub struct Own {
     provisioned: Family<Pushed, Float>,
     /// What came of the objects of the last push.
     pub provision_objects: Family<PushedObjects, Gauge>,
+    /// What became of samples that are sent by remote write.
+    pub writes: Writes,
 }
 
 /// Events that are exposed as a timestamp.
@@ -264,6 +268,7 @@ impl Own {
             notification_latency: enter(r, &agent::NOTIFICATION_LATENCY, Family::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
+            writes: writes(r),
             incidents: enter(r, &incident::INCIDENTS, Family::default()),
             incidents_open: enter(r, &incident::INCIDENTS_OPEN, Family::default()),
             incidents_escalated: enter(r, &incident::INCIDENTS_ESCALATED, Family::default()),
@@ -360,6 +365,17 @@ impl Own {
 impl Default for Own {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn writes(r: &mut Client) -> Writes {
+    Writes {
+        sent: enter(r, &agent::REMOTE_WRITE_SENT, Family::default()),
+        dropped: enter(r, &agent::REMOTE_WRITE_DROPPED, Family::default()),
+        retries: enter(r, &agent::REMOTE_WRITE_RETRIES, Family::default()),
+        lost: enter(r, &agent::REMOTE_WRITE_LOST, Family::default()),
+        lag: enter(r, &agent::REMOTE_WRITE_LAG, Family::default()),
+        pending: enter(r, &agent::REMOTE_WRITE_PENDING, Family::default()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! when a run begins, and appear in no message, not even if the server repeats them.
 
 mod tries;
+mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +22,8 @@ pub(super) use super::answer::{Answer, Failure};
 use crate::client::{self, causes};
 use crate::secret::Link;
 use tries::PAUSE;
+pub use write::Reply;
+pub(super) use write::{KIND, headers};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);

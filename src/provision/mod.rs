@@ -24,6 +24,7 @@ mod plan;
 mod played;
 mod prometheus;
 pub mod query;
+pub mod receiver;
 mod report;
 mod ruler;
 mod settings;

@@ -13,6 +13,7 @@ mod row;
 mod scraper;
 mod settings;
 mod shelf;
+mod window;
 mod writer;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub use retain::Retention;
 pub use scraper::{Observer, Scrape, Tick};
 pub use settings::Settings;
 pub use shelf::{Benchmarks, Folder};
+pub use window::Window;
 pub use writer::Status;
 
 /// What the history is to be, with every folder and label known.
@@ -65,6 +67,8 @@ pub struct History {
     status: Mutex<Status>,
     /// When the write began that lasts, ns of the steady clock; 0 where there is none.
     writing: AtomicU64,
+    /// The time of the last scrape that is whole, ms.
+    taken: tokio::sync::watch::Sender<i64>,
     options: Options,
 }
 
@@ -92,6 +96,7 @@ impl History {
             forgetting: Mutex::default(),
             status: Mutex::default(),
             writing: AtomicU64::new(0),
+            taken: tokio::sync::watch::Sender::new(i64::MIN),
             options: options.clone(),
         }
     }
@@ -261,7 +266,7 @@ impl Select for History {
             let head = self.head.lock();
             for (id, labels) in head.series(name).filter(|(_, labels)| Matcher::all(matchers, labels)) {
                 let start = open.len();
-                open.extend(head.open(id));
+                open.extend(head.open_at(id, from, to));
                 found.insert(labels.clone(), Hit { memory: Some(id), open: start..open.len(), row: None });
             }
             (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.span())

@@ -195,6 +195,8 @@ pub(super) fn take(
     if history.options.file.is_some() && history.queue.push(changes) {
         history.queue.push_block(head.seal());
     }
+    drop(head);
+    history.taken.send_replace(time);
 }
 
 /// The series that a server adds of its own for each target.

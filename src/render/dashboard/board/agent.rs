@@ -151,20 +151,15 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance) (rate(neural_agent_rule_evaluations_total[$__rate_interval]))", "evaluated"),
                 q("sum by (instance) (rate(neural_agent_rule_evaluation_failures_total[$__rate_interval]))", "failed"),
             ]),
-            lines("Alerts of the agent's own rules", "none", "Alerts that are pending or firing.", &[q(
-                "sum by (instance, state) (neural_agent_alerts)",
-                "{{state}}",
-            )]),
+            lines("Alerts of the agent's own rules", "none", "Alerts that are pending or firing, and those that wait for an Alertmanager.", &[
+                q("sum by (instance, state) (neural_agent_alerts)", "{{state}}"),
+                q("sum by (instance, integration, receiver) (neural_agent_notifications_waiting)", "wait for {{integration}} {{receiver}}"),
+            ]),
             lines("Notifications", "cps", "Alerts accepted per second by each Alertmanager, requests that it did not accept, and alerts dropped.", &[
                 q("sum by (instance, integration, receiver) (rate(neural_agent_notifications_total[$__rate_interval]))", "{{integration}} {{receiver}}"),
                 q("sum by (instance, integration, receiver) (rate(neural_agent_notification_failures_total[$__rate_interval]))", "{{integration}} {{receiver}} failed"),
                 q("sum by (instance, integration, receiver) (rate(neural_agent_notifications_dropped_total[$__rate_interval]))", "{{integration}} {{receiver}} dropped"),
             ])
-            .empty("no Alertmanager"),
-            lines("Alerts that wait", "none", "Alerts that wait for an Alertmanager.", &[q(
-                "sum by (instance, integration, receiver) (neural_agent_notifications_waiting)",
-                "{{integration}} {{receiver}}",
-            )])
             .empty("no Alertmanager"),
             lines("Time to notify", "s", "Time from the change of an alert to the answer of the Alertmanager, of the last request.", &[q(
                 "max by (instance, integration, receiver) (neural_agent_notification_latency_seconds)",
@@ -245,19 +240,27 @@ pub(super) static BOARD: Board = Board {
             .empty("none failed")
             .judged("neural_source_poll_success", "none is polled"),
         ]),
-        closed("Dashboards and rules", &[
-            lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(
-                "clamp_min(time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds), 0)",
-                "{{target}}",
-            )])
-            .beside(2)
+        closed("Sent to servers", &[
+            lines("Time since last push", "s", "Time since the last push that left everything in place on its server, how far remote write is behind, and the time that it lost.", &[
+                q("clamp_min(time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds), 0)", "{{target}}"),
+                q("max by (instance, target) (neural_remote_write_lag_seconds)", "remote write to {{target}}"),
+                q("sum by (instance, target) (increase(neural_remote_write_lost_seconds_total[$__rate_interval]))", "lost for {{target}}"),
+            ])
+            .beside(3)
             .empty("this agent pushes nothing"),
-            lines("Objects", "none", "Result for each object of the last push.", &[q(
-                "sum by (instance, target, result) (neural_provision_objects)",
-                "{{target}} {{result}}",
-            )])
-            .beside(2)
+            lines("Objects", "none", "Result for each object of the last push, and samples of remote write that are not answered yet.", &[
+                q("sum by (instance, target, result) (neural_provision_objects)", "{{target}} {{result}}"),
+                q("sum by (instance, target) (neural_remote_write_pending_samples)", "{{target}} samples"),
+            ])
+            .beside(3)
             .empty("this agent pushes nothing"),
+            lines("Remote write", "cps", "Samples per second that a target accepted and that it did not get, and requests that are sent again.", &[
+                q("sum by (instance, target) (rate(neural_remote_write_samples_total[$__rate_interval]))", "{{target}}"),
+                q("sum by (instance, target, reason) (rate(neural_remote_write_dropped_samples_total[$__rate_interval]))", "{{target}} {{reason}}"),
+                q("sum by (instance, target) (rate(neural_remote_write_retries_total[$__rate_interval]))", "{{target}} sent again"),
+            ])
+            .beside(3)
+            .empty("no remote write"),
         ]),
     ],
 };

@@ -1,0 +1,66 @@
+//! What the agent counts of remote write, by target.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::labels::{DroppedSamples, Pushed};
+use super::own::{Float, FloatCounter};
+
+/// What became of samples, by target.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    pub(super) sent: Family<Pushed, Counter>,
+    pub(super) dropped: Family<DroppedSamples, Counter>,
+    pub(super) retries: Family<Pushed, Counter>,
+    pub(super) lost: Family<Pushed, FloatCounter>,
+    pub(super) lag: Family<Pushed, Float>,
+    pub(super) pending: Family<Pushed, Gauge>,
+}
+
+fn of(target: &str) -> Pushed {
+    Pushed { target: target.to_owned() }
+}
+
+impl Writes {
+    /// A target that nothing was sent to yet.
+    pub fn begin(&self, target: &str) {
+        self.sent(target, 0);
+        drop(self.retries.get_or_create_owned(&of(target)));
+        self.lost(target, 0.0);
+        for reason in ["rejected", "not_written", "relabelled"] {
+            self.dropped(target, reason, 0);
+        }
+    }
+
+    /// The target has so many more samples.
+    pub fn sent(&self, target: &str, samples: u64) {
+        self.sent.get_or_create_owned(&of(target)).inc_by(samples);
+    }
+
+    /// It does not get so many, for this reason.
+    pub fn dropped(&self, target: &str, reason: &'static str, samples: u64) {
+        let of = DroppedSamples { target: target.to_owned(), reason };
+        self.dropped.get_or_create_owned(&of).inc_by(samples);
+    }
+
+    /// A request failed and is sent again.
+    pub fn retried(&self, target: &str) {
+        self.retries.get_or_create_owned(&of(target)).inc();
+    }
+
+    /// The history does not have so many seconds any longer.
+    pub fn lost(&self, target: &str, seconds: f64) {
+        self.lost.get_or_create_owned(&of(target)).inc_by(seconds);
+    }
+
+    /// How old the newest scrape is that the target has, in seconds.
+    pub fn lag(&self, target: &str, seconds: f64) {
+        self.lag.get_or_create_owned(&of(target)).set(seconds);
+    }
+
+    /// How many samples wait for an answer.
+    pub fn pending(&self, target: &str, samples: u64) {
+        self.pending.get_or_create_owned(&of(target)).set(i64::try_from(samples).unwrap_or(i64::MAX));
+    }
+}

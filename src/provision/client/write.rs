@@ -1,0 +1,73 @@
+//! One request of remote write and what the server says of it.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::{Client, Part, body};
+use crate::client::causes;
+use crate::provision::answer::Answer;
+
+/// What a receiver said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status of its answer.
+    pub status: u16,
+    /// How long it wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// How many samples it says that it wrote.
+    pub written: Option<u64>,
+    /// What is wrong, in its words; empty where nothing is.
+    pub why: String,
+}
+
+impl Client {
+    /// Posts a body once, whatever the status of the answer is.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(in super::super) async fn write(
+        &self,
+        headers: HeaderMap,
+        bytes: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Reply, String> {
+        let mut all = self.headers.clone();
+        all.remove(reqwest::header::ACCEPT);
+        all.extend(headers);
+        let request = self.http.post(&self.url).timeout(timeout).headers(all).body(bytes);
+        let response = request
+            .send()
+            .await
+            .map_err(|why| format!("cannot reach {}: {}", self.root, causes(&why.without_url())))?;
+        let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let retry_after = number(RETRY_AFTER.as_str()).map(Duration::from_secs);
+        let written = number("x-prometheus-remote-write-samples-written");
+        let status = response.status().as_u16();
+        // What it said counts, also where the rest of the answer does not come.
+        let body = body(response, Part::Beginning).await.unwrap_or_default();
+        let answer = Answer { url: self.root.clone(), status, body, secrets: self.secrets.clone() };
+        let why = answer.good().err().map(|failure| failure.to_string()).unwrap_or_default();
+        Ok(Reply { status, retry_after, written, why })
+    }
+}
+
+/// Headers of given names and values.
+///
+/// # Errors
+/// One is no header.
+pub(in super::super) fn headers<'h>(
+    all: impl IntoIterator<Item = (&'h str, &'h str)>,
+) -> Result<HeaderMap, String> {
+    let read = |(name, value): (&str, &str)| {
+        let key =
+            HeaderName::try_from(name).map_err(|_| format!("\"{name}\" is not the name of a header"))?;
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| format!("the value of the header {name} has characters that no header takes"))?;
+        Ok((key, value))
+    };
+    all.into_iter().map(read).collect()
+}
+
+/// The header that says what a body is.
+pub(in super::super) const KIND: HeaderName = CONTENT_TYPE;

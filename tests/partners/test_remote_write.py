@@ -1,0 +1,187 @@
+"""What is sent by remote write is what the history has, over an outage and a kill, and a receiver is treated as the specification says.
+
+Independent: Debian's Prometheus as receiver; a played receiver that answers with what the test says.
+"""
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+from conftest import Agent, free_port, program, unix, stage, wait_until
+
+V1 = "prometheus.WriteRequest"
+V2 = "io.prometheus.write.v2.Request"
+FAST = {"interval": "1s", "flush": "1s"}
+
+
+class Receiver:
+    """A server whose answers are given; it keeps what it was sent."""
+
+    def __init__(self, *answers, then=(204, {})):
+        self.answers, self.then, self.got = list(answers), then, []
+        own = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, headers = own.answers.pop(0) if own.answers else own.then
+                received = {name.lower(): value for name, value in self.headers.items()}
+                own.got.append((time.monotonic(), status, received, body))
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": "0"}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api/v1/write"
+
+
+def target(url: str, **more) -> dict:
+    return {"url": url, "name": "t", "queue_config": {"max_backoff": "200ms", "max_samples_per_send": 100_000}, **more}
+
+
+def written(agent: Agent, name: str, **labels) -> float:
+    return agent.scrape().value(f"neural_remote_write_{name}", target="t", **labels)
+
+
+def test_a_receiver_is_asked_again_where_that_may_help_and_nowhere_else(agent: Agent):
+    # The first request says what families are.
+    receiver = Receiver((204, {}), (500, {}), (503, {}), (429, {"Retry-After": "2"}), (204, {}), (400, {}))
+    agent.configure([], history=FAST, remote_write=[target(receiver.url, headers={"X-Lab": "one"}, tenant="lab")])
+    agent.start()
+    wait_until(lambda: len(receiver.got) >= 7, 30, "the requests")
+    statuses = [status for _, status, *_ in receiver.got[:7]]
+    assert statuses == [204, 500, 503, 429, 204, 400, 204]
+    times, bodies = [at for at, *_ in receiver.got], [body for *_, body in receiver.got]
+    assert bodies[1] == bodies[2] == bodies[3] == bodies[4], "the same request is sent again"
+    assert len(set(bodies[4:7])) == 3, "what was rejected is not"
+    assert times[4] - times[3] >= 2, "Retry-After is waited for"
+    headers = receiver.got[1][2]
+    assert headers["content-encoding"] == "snappy"
+    assert headers["content-type"] == f"application/x-protobuf;proto={V1}"
+    assert headers["x-prometheus-remote-write-version"] == "0.1.0"
+    assert headers["user-agent"].startswith("neural-exporter/")
+    assert (headers["x-lab"], headers["x-scope-orgid"]) == ("one", "lab")
+    assert written(agent, "retries_total") == 3
+    assert written(agent, "dropped_samples_total", reason="rejected") > 100
+    assert written(agent, "samples_total") > 100
+
+
+def test_who_does_not_know_the_second_version_gets_the_first(agent: Agent):
+    receiver = Receiver((415, {}))
+    agent.configure([], history=FAST, remote_write=[target(receiver.url, protobuf_message=V2)])
+    agent.start()
+    wait_until(lambda: len(receiver.got) >= 3, 20, "the requests")
+    kinds = [(headers["content-type"].split("proto=")[1], status) for _, status, headers, _ in receiver.got[:3]]
+    assert kinds == [(V2, 415), (V1, 204), (V1, 204)]
+    assert written(agent, "dropped_samples_total", reason="rejected") == 0
+
+
+def test_what_a_receiver_says_that_it_wrote_is_counted(agent: Agent):
+    receiver = Receiver(then=(204, {"X-Prometheus-Remote-Write-Samples-Written": "7"}))
+    agent.configure([], history=FAST, remote_write=[target(receiver.url, protobuf_message=V2)])
+    agent.start()
+    wait_until(lambda: len(receiver.got) >= 3, 20, "the requests")
+    assert {headers["content-type"].split("proto=")[1] for _, _, headers, _ in receiver.got} == {V2}
+    sent = agent.until(lambda scrape: scrape.value("neural_remote_write_samples_total", target="t") >= 14)
+    assert sent.value("neural_remote_write_samples_total", target="t") % 7 == 0
+    assert sent.value("neural_remote_write_dropped_samples_total", target="t", reason="not_written") > 100
+
+
+class Prometheus:
+    """Debian's server, which takes remote write in the order of time alone."""
+
+    def __init__(self, folder, agent: Agent, port: int):
+        self.folder, self.port = folder, port
+        folder.mkdir(exist_ok=True)
+        (folder / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [
+                program("prometheus"),
+                f"--config.file={self.folder}/prometheus.yml",
+                f"--storage.tsdb.path={self.folder}/data",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--web.enable-remote-write-receiver",
+                "--log.level=warn",
+            ],
+            stderr=open(self.folder / "log", "ab"),
+        )
+        wait_until(self.ready, 60, "the start of Prometheus")
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+    def samples(self, selector: str) -> list:
+        return samples(f"http://127.0.0.1:{self.port}", selector)
+
+
+def samples(root: str, selector: str) -> list:
+    query = urllib.parse.urlencode({"query": f"{selector}[10m]"})
+    with urllib.request.urlopen(f"{root}/api/v1/query?{query}", timeout=10) as answer:
+        result = json.load(answer)["data"]["result"]
+    return sorted((sorted(one["metric"].items()), one["values"]) for one in result)
+
+
+def test_prometheus_has_what_the_history_has_over_an_outage_and_a_kill(agent: Agent, tmp_path):
+    server = Prometheus(tmp_path / "prometheus", agent, free_port())
+    try:
+        path = agent.path("events")
+        agent.configure(
+            [{"jsonl": {"name": "p", "listen": [f"unix:{path}"]}}],
+            history=FAST,
+            remote_write=[target(f"http://127.0.0.1:{server.port}/api/v1/write")],
+        )
+        agent.start()
+        began = time.time()
+        selector = 'neural_source_events_total{source="p"}'
+        root = f"http://127.0.0.1:{agent.port}"
+        wait_until(lambda: server.samples(selector), 20, "the first samples")
+        server.stop()
+        outage = time.time()
+        for events in range(1, 4):
+            unix(path).sendall(stage("d") + b"\n")
+            # Each is in a scrape of its own.
+            wait_until(lambda: float(samples(root, selector)[0][1][-1][1]) == events, 10, "the event in the history")
+        wait_until(lambda: samples(root, selector)[0][1][-1][0] > outage + 4, 10, "four seconds of an outage")
+        agent.process.kill()
+        agent.process.wait()
+        agent.start()
+        agent.until(lambda scrape: scrape.value("neural_remote_write_retries_total", target="t") > 0)
+        server.start()
+
+        def equal() -> bool:
+            """Everything that the history has of the two lives, but for what is under way."""
+            until = time.time() - 3
+            cut = lambda all: [
+                (labels, [v for v in values if began < v[0] < until]) for labels, values in all
+            ]
+            own, there = cut(samples(root, selector)), cut(server.samples(selector))
+            return any(v[0] > outage and v[1] == "2" for v in own[0][1]) and own == there
+
+        wait_until(equal, 30, "the same samples")
+        assert agent.scrape().value("neural_remote_write_dropped_samples_total", target="t", reason="rejected") == 0
+        assert agent.scrape().value("neural_remote_write_lost_seconds_total", target="t") == 0
+    finally:
+        server.stop()
