@@ -404,13 +404,6 @@ impl Head {
         self.series.get(&id).into_iter().flat_map(|series| series.open(&self.times))
     }
 
-    /// The samples of a series in the open block, all of them, if the block has any of these times: a copy of what nobody asked for
-    /// would be the largest thing that a query of the past holds.
-    pub fn open_at(&self, id: SeriesId, from: i64, to: i64) -> impl Iterator<Item = Sample> {
-        let is_asked = self.open_span().is_some_and(|(first, last)| first <= to && last >= from);
-        self.open(id).filter(move |_| is_asked)
-    }
-
     /// The samples of a series in the open block between these times.
     #[must_use]
     pub fn open_within(&self, id: SeriesId, from: i64, to: i64) -> Vec<Sample> {

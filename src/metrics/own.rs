@@ -28,8 +28,7 @@ use super::writes::Writes;
 use crate::catalog::{Metric, OWN, agent, benchmark, incident, trace};
 use crate::event::{Kind, Timestamp};
 
-pub(super) type Float = Gauge<f64, AtomicU64>;
-pub(super) type FloatCounter = Counter<f64, AtomicU64>;
+type Float = Gauge<f64, AtomicU64>;
 
 /// The agent's own metrics.
 #[derive(Debug)]
@@ -459,6 +458,9 @@ mod tests {
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
         own.refused.get_or_create(&SeriesRefusal { family: "a".to_owned() }).inc();
         own.in_place("g", Timestamp::both(1));
+        own.writes.begin("g");
+        own.writes.lag("g", 1.0);
+        own.writes.pending("g", 1);
         own.provision_objects
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
             .set(1);

@@ -1,11 +1,12 @@
 //! What the agent counts of remote write, by target.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{DroppedSamples, Pushed};
-use super::own::{Float, FloatCounter};
 
 /// What became of samples, by target.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +14,8 @@ pub struct Writes {
     pub(super) sent: Family<Pushed, Counter>,
     pub(super) dropped: Family<DroppedSamples, Counter>,
     pub(super) retries: Family<Pushed, Counter>,
-    pub(super) lost: Family<Pushed, FloatCounter>,
-    pub(super) lag: Family<Pushed, Float>,
+    pub(super) lost: Family<Pushed, Counter<f64, AtomicU64>>,
+    pub(super) lag: Family<Pushed, Gauge<f64, AtomicU64>>,
     pub(super) pending: Family<Pushed, Gauge>,
 }
 

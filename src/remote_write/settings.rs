@@ -23,7 +23,6 @@ pub struct Settings {
     pub url: Link,
     /// How metrics, the log and the file of its position call it; its host and port if omitted. No two have one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     pub name: Option<String>,
     /// Which message is sent: that of version 2.0, or of 1.0. A server that does not take 2.0 gets 1.0.
     #[serde(default)]
@@ -176,6 +175,14 @@ impl Settings {
     /// What is wrong with it, with the key that it stands at.
     #[must_use]
     pub fn wrong(&self) -> Option<(&'static str, String)> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = self.name.as_deref().unwrap_or("-");
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Some((
+                "name",
+                format!("\"{name}\" is no name of a target: letters, digits, `.`, `_` and `-`, 64 at most"),
+            ));
+        }
         if self.basic_auth.is_some() && self.authorization.is_some() {
             return Some((
                 "authorization",

@@ -266,7 +266,7 @@ impl Select for History {
             let head = self.head.lock();
             for (id, labels) in head.series(name).filter(|(_, labels)| Matcher::all(matchers, labels)) {
                 let start = open.len();
-                open.extend(head.open_at(id, from, to));
+                open.extend(head.open(id));
                 found.insert(labels.clone(), Hit { memory: Some(id), open: start..open.len(), row: None });
             }
             (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.span())

@@ -66,7 +66,8 @@ const HIDDEN: &[&str] =
     &["static mut", "LazyLock", "OnceLock", "Mutex", "RwLock", "ArcSwap", "thread_local", "Atomic", "leak("];
 /// The agent's own metrics are of prometheus-client's types, which are shared, and its collector takes a lock. Two tables of
 /// JSON are made once.
-const SHARED: &[&str] = &["metrics/own.rs", "metrics/collector.rs", "render/dashboard/panel_options.rs"];
+const SHARED: &[&str] =
+    &["metrics/own.rs", "metrics/writes.rs", "metrics/collector.rs", "render/dashboard/panel_options.rs"];
 
 /// What is in `std::net` and opens nothing.
 const ADDRESSES: &[&str] = &["SocketAddr", "IpAddr", "Ipv4Addr", "Ipv6Addr", "AddrParseError"];
