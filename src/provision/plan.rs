@@ -71,7 +71,7 @@ pub struct ActualObject {
     pub kind: Kind,
     /// What it is found by.
     pub name: String,
-    /// Its content, in the form that [`Wanted::text`] has, as near as the server lets see it.
+    /// Its content, in the form that [`DesiredObject::text`] has, as near as the server lets see it.
     pub text: String,
     /// The mark of what we wrote, if it is ours.
     pub mark: Option<String>,

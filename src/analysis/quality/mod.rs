@@ -1,7 +1,7 @@
 //! How good the signal of a device is, channel by channel, judged once for each second of it.
 //!
 //! A [`Judge`] is fed with what a decoder says and writes one [`Quality`] a channel and one [`Signal`]. It
-//! stands beside the decoder ([`Judged`]), in the thread of the source, and does its work outside the hub's lock.
+//! stands beside the decoder ([`AssessedDecoder`]), in the thread of the source, and does its work outside the hub's lock.
 //! It keeps two seconds of a signal of at most 1 kHz, no more; a second is as many samples as the device should
 //! send in one, and says nothing of when they came.
 //!
