@@ -68,6 +68,7 @@ programs:
 	@missing=(); \
 	{ command -v prometheus && command -v promtool; } > /dev/null || missing+=(prometheus); \
 	{ command -v prometheus-alertmanager && command -v amtool; } > /dev/null || missing+=(prometheus-alertmanager); \
+	command -v prometheus-pushgateway > /dev/null || missing+=(prometheus-pushgateway); \
 	command -v socat > /dev/null || missing+=(socat); \
 	command -v faketime > /dev/null || missing+=(faketime); \
 	command -v tmux > /dev/null || missing+=(tmux); \

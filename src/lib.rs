@@ -14,7 +14,7 @@
 //! | 7 | [`cli`]: one file a subcommand |
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
 //! | 5 | [`config`]: YAML to types, all errors |
-//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`respond`]: rules evaluated and alerts sent; [`ask`]: who answers a question of the past; [`remote_write`]: samples to servers; [`simulate`]: devices that are not there |
+//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`respond`]: rules evaluated and alerts sent; [`ask`]: who answers a question of the past; [`remote_write`]: samples to servers; [`pushgateway`]: scrapes to gateways; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common; [`watched`]: whether a connection received; [`view`]: what people look at |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts; [`session`]: from the begin of a recording to its end; [`trace`]: spans on their way out; [`write_request`]: bodies of remote write |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod origin;
 pub mod promql;
 pub mod provision;
+pub mod pushgateway;
 pub mod quote;
 pub mod re2;
 pub mod remote_write;

@@ -7,6 +7,7 @@ mod baselines;
 mod elsewhere;
 mod events;
 mod files;
+mod gateway;
 mod history;
 mod incidents;
 mod input;
@@ -54,6 +55,7 @@ use crate::sys;
 use baselines::Baselines;
 use events::Journal;
 pub use files::files;
+use gateway::Gateways;
 pub use history::history_file;
 use incidents::IncidentLog;
 use input::Input;
@@ -128,6 +130,8 @@ pub struct Agent {
     shown: Baselines,
     /// Spans that are sent.
     tracing: Tracing,
+    /// Gateways that are pushed to.
+    gateways: Gateways,
 }
 
 impl fmt::Debug for Agent {
@@ -199,6 +203,7 @@ impl Agent {
             devices: Devices::default(),
             shown: Baselines::default(),
             tracing: Tracing::default(),
+            gateways: Gateways::default(),
         };
         let (at, source) = (now(), SourceId(u32::MAX));
         // The first tick: what is announced now came into being now.
@@ -334,6 +339,7 @@ impl Agent {
         self.maintain(maintenance, events).await;
         self.keep_benchmarks();
         self.trace().await;
+        self.push_metrics().await;
     }
 
     /// The agent's second. The tick goes the way that every event goes, and only when it is
@@ -390,7 +396,7 @@ impl Agent {
     /// Writes what is kept of events, and sends what is sent of them.
     async fn end_events(&self) {
         let day = self.hub.lock().budget.day();
-        tokio::join!(self.state_file.keep(day), self.end_traces());
+        tokio::join!(self.state_file.keep(day), self.end_traces(), self.end_pushes());
     }
 
     /// Starts one source.

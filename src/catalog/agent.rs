@@ -62,6 +62,7 @@ pub static PAGE: Page = Page {
         &REMOTE_WRITE_LOST,
         &REMOTE_WRITE_LAG,
         &REMOTE_WRITE_PENDING,
+        &PUSHES,
     ],
 };
 
@@ -439,6 +440,15 @@ pub static REMOTE_WRITE_LOST: Metric = Metric {
     labels: &["target"],
     kind: Kind::Counter,
     unit: Unit::Seconds,
+    ..Metric::BLANK
+};
+/// Pushes to a Pushgateway.
+pub static PUSHES: Metric = Metric {
+    name: "pushgateway_pushes",
+    help: "Pushes to a Pushgateway, by result",
+    note: "`failure`: the next push has everything that this one had. What was pushed last says when in `push_time_seconds` of the gateway",
+    labels: &["target", "result"],
+    kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// How far behind.

@@ -11,6 +11,7 @@ mod incidents;
 mod init;
 mod look;
 mod metrics;
+mod once;
 mod provision;
 mod query;
 mod recording;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::agent::log;
+use crate::setting::Span;
 
 /// What the process ends with. These numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,6 +326,16 @@ struct RunArgs {
     /// What the log says, instead of what the configuration says: error, warn, info, debug, trace.
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     log: Option<String>,
+    /// Collect for a while, print what a scrape would show, and end: for cron and batch jobs. Nothing is served unless --listen is given, there is no
+    /// history, and the log has warnings alone unless --log says otherwise.
+    #[arg(long)]
+    once: bool,
+    /// How long to collect with --once.
+    #[arg(long = "for", value_name = "SPAN", default_value = "10s", requires = "once")]
+    collect: Span,
+    /// Push to the Pushgateway at this address at the end, instead of printing. Its group has the job of the configuration (alerts.job).
+    #[arg(long, value_name = "URL", requires = "once")]
+    push: Option<String>,
 }
 
 /// The form of what is printed.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use super::{Exit, FileArgs, RunArgs, complain};
+use super::{Exit, FileArgs, RunArgs, complain, once};
 use crate::agent::{self, Agent, Failure};
 use crate::config::{self, Config, LogFormat};
 use crate::document::Problem;
@@ -31,9 +31,20 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             }
         }
     }
-    let log = args.log.clone();
+    let gateway = match args.push.as_deref().map(once::gateway).transpose() {
+        Ok(gateway) => gateway,
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
+        }
+    };
+    let (log, alone, time) = (args.log.clone(), args.once, args.collect.0);
     let load = move || {
         let mut config = load(file.as_deref())?;
+        if alone {
+            once::restrict(&mut config);
+            "warn".clone_into(&mut config.log.level);
+        }
         if !listen.is_empty() {
             config.listen = Many(listen.clone());
         }
@@ -48,7 +59,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     start(
         load,
         |_| Ok(()),
-        |agent, stop| async {
+        |agent, stop| async move {
+            if alone {
+                return Box::pin(once::collect(agent, stop, time, gateway)).await;
+            }
             for address in agent.addresses() {
                 tracing::info!("serving http://{address}/metrics");
             }

@@ -70,6 +70,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.ask();
     check.trace();
     check.remote_write();
+    check.push();
     check.alerts();
     check.respond();
     check.reports();
@@ -173,6 +174,20 @@ impl Check<'_> {
             self.document.part::<crate::store::Settings>(&Path::from("history")).unwrap_or_default();
         if !history.enabled && !targets.is_empty() {
             self.wrong(&path, "nothing can be sent without a history: history.enabled is false");
+        }
+    }
+
+    fn push(&mut self) {
+        let path = Path::from("push");
+        for index in 0..self.document.len(&path) {
+            let place = path.item(index);
+            self.url(&place.key("url"));
+            self.span(&place.key("interval"), (Span::seconds(1), Span::seconds(86_400)));
+            self.span(&place.key("timeout"), (Span::millis(100), Span::seconds(120)));
+            let Some(gateway) = self.document.part::<crate::pushgateway::Settings>(&place) else { continue };
+            if let Some((key, why)) = gateway.wrong() {
+                self.wrong(&place.key(key), why);
+            }
         }
     }
 

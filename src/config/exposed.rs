@@ -64,6 +64,9 @@ impl Config {
         for (index, target) in self.remote_write.iter().enumerate() {
             add(&format!("remote_write[{index}]"), &|found| target.expose(found));
         }
+        for (index, gateway) in self.push.iter().enumerate() {
+            add(&format!("push[{index}]"), &|found| gateway.expose(found));
+        }
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());
             add(&path, &|found| target.settings().expose(found));

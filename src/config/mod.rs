@@ -26,6 +26,7 @@ use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;
+use crate::pushgateway;
 use crate::remote_write;
 use crate::render::{self, Alerts};
 use crate::respond;
@@ -93,6 +94,9 @@ pub struct Config {
     pub provision: provision::Settings,
     /// Where the agent's metrics are sent by remote write, beside being scraped. Nothing is sent unless you configure it.
     pub remote_write: Vec<remote_write::Settings>,
+    /// Pushgateways that get the agent's metrics from time to time and at its end: for agents that end before they are scraped. None, unless you
+    /// configure it.
+    pub push: Vec<pushgateway::Settings>,
     /// The inputs of the agent, each item a mapping with one key: the kind. A list here
     /// replaces the default sources; `[]` is none.
     pub sources: Vec<Source>,
@@ -133,6 +137,7 @@ impl Default for Config {
             reports: respond::sessions::Settings::default(),
             provision: provision::Settings::default(),
             remote_write: Vec::new(),
+            push: Vec::new(),
             sources: Source::defaults(),
             folder: PathBuf::new(),
             pages: Pages::default(),
@@ -254,6 +259,7 @@ impl Config {
             .chain(self.ask.paths())
             .chain(self.trace.paths())
             .chain(self.remote_write.iter_mut().flat_map(remote_write::Settings::paths))
+            .chain(self.push.iter_mut().flat_map(pushgateway::Settings::paths))
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {
             // An absolute path stays what it is.

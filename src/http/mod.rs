@@ -389,6 +389,12 @@ impl Site {
         out
     }
 
+    /// What a scraper gets now that knows text format 0.0.4 alone.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        self.write(Format::Classic)
+    }
+
     /// Hands over what a Prometheus would get now.
     pub fn scrape(&self, read: &mut dyn FnMut(&str)) {
         let out = self.write(Format::OpenMetrics);

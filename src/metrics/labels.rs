@@ -188,6 +188,15 @@ pub(super) struct DroppedSamples {
     pub(super) reason: &'static str,
 }
 
+/// A push, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PushResult {
+    /// The name of the server.
+    pub(super) target: String,
+    /// `success` or `failure`.
+    pub(super) result: &'static str,
+}
+
 /// What became of objects on a server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PushedObjects {

@@ -24,7 +24,7 @@ use super::labels::{
     OfBaseline, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget,
     OfTask, OpenIncidents, Pushed, PushedObjects, REPORTS, SeriesRefusal,
 };
-use super::writes::Writes;
+use super::writes::{Pushes, Writes};
 use crate::catalog::{Metric, OWN, agent, benchmark, incident, trace};
 use crate::event::{Kind, Timestamp};
 
@@ -185,6 +185,8 @@ pub struct Own {
     pub provision_objects: Family<PushedObjects, Gauge>,
     /// What became of samples that are sent by remote write.
     pub writes: Writes,
+    /// Pushes to gateways.
+    pub pushes: Pushes,
 }
 
 /// Events that are exposed as a timestamp.
@@ -268,6 +270,7 @@ impl Own {
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
             writes: writes(r),
+            pushes: Pushes(enter(r, &agent::PUSHES, Family::default())),
             incidents: enter(r, &incident::INCIDENTS, Family::default()),
             incidents_open: enter(r, &incident::INCIDENTS_OPEN, Family::default()),
             incidents_escalated: enter(r, &incident::INCIDENTS_ESCALATED, Family::default()),
@@ -459,6 +462,7 @@ mod tests {
         own.refused.get_or_create(&SeriesRefusal { family: "a".to_owned() }).inc();
         own.in_place("g", Timestamp::both(1));
         own.writes.begin("g");
+        own.pushes.begin("g");
         own.writes.lag("g", 1.0);
         own.writes.pending("g", 1);
         own.provision_objects

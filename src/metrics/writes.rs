@@ -1,4 +1,4 @@
-//! What the agent counts of remote write, by target.
+//! What the agent counts of remote write and of pushes, by target.
 
 use std::sync::atomic::AtomicU64;
 
@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::labels::{DroppedSamples, Pushed};
+use super::labels::{DroppedSamples, PushResult, Pushed};
 
 /// What became of samples, by target.
 #[derive(Clone, Debug, Default)]
@@ -63,5 +63,26 @@ impl Writes {
     /// How many samples wait for an answer.
     pub fn pending(&self, target: &str, samples: u64) {
         self.pending.get_or_create_owned(&of(target)).set(i64::try_from(samples).unwrap_or(i64::MAX));
+    }
+}
+
+/// Pushes to gateways, by how they ended.
+#[derive(Clone, Debug, Default)]
+pub struct Pushes(pub(super) Family<PushResult, Counter>);
+
+impl Pushes {
+    fn add(&self, target: &str, result: &'static str, pushes: u64) {
+        self.0.get_or_create_owned(&PushResult { target: target.to_owned(), result }).inc_by(pushes);
+    }
+
+    /// A gateway that nothing was pushed to yet.
+    pub fn begin(&self, target: &str) {
+        self.add(target, "success", 0);
+        self.add(target, "failure", 0);
+    }
+
+    /// One push ended.
+    pub fn pushed(&self, target: &str, succeeded: bool) {
+        self.add(target, if succeeded { "success" } else { "failure" }, 1);
     }
 }

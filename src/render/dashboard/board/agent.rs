@@ -248,9 +248,10 @@ pub(super) static BOARD: Board = Board {
             ])
             .beside(3)
             .empty("this agent pushes nothing"),
-            lines("Objects", "none", "Result for each object of the last push, and samples of remote write that are not answered yet.", &[
+            lines("Objects", "none", "Result for each object of the last push, samples of remote write that are not answered yet, and pushes to a Pushgateway that failed.", &[
                 q("sum by (instance, target, result) (neural_provision_objects)", "{{target}} {{result}}"),
                 q("sum by (instance, target) (neural_remote_write_pending_samples)", "{{target}} samples"),
+                q("sum by (instance, target) (increase(neural_pushgateway_pushes_total{result=\"failure\"}[$__rate_interval]))", "{{target}} failed"),
             ])
             .beside(3)
             .empty("this agent pushes nothing"),
