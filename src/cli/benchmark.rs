@@ -198,7 +198,7 @@ impl From<Failure> for End {
             Failure::Absent(why) => format!(
                 "{why}\n  hint: the agent has to run; name another one with --server, or keep the benchmark in a file with --file"
             ),
-            Failure::Question(why) | Failure::Server(why) => why,
+            Failure::Question(why) | Failure::Missing(why) | Failure::Server(why) => why,
         })
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn query(args: &Args) -> Exit {
             complain(&format!("the expression: {why}"));
             Exit::Usage
         }
-        Err(Failure::Absent(why) | Failure::Server(why)) => {
+        Err(Failure::Absent(why) | Failure::Missing(why) | Failure::Server(why)) => {
             complain(&why);
             Exit::Failed
         }
@@ -187,7 +187,7 @@ pub(super) async fn ask_all(
                 answers.push(Some(answer.value));
             }
             Err(Failure::Absent(why)) => return Err(why),
-            Err(Failure::Question(why) | Failure::Server(why)) => {
+            Err(Failure::Question(why) | Failure::Missing(why) | Failure::Server(why)) => {
                 notes.push(why);
                 answers.push(None);
             }

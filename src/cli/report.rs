@@ -137,7 +137,7 @@ async fn session(name: &str, agent: Option<&Server>, config: Option<&Config>) ->
         match agent.call(&format!("/api/v1/sessions/{part}"), None).await {
             Ok((data, _)) => return serde_json::from_value(data).map_err(|error| error.to_string()),
             Err(Failure::Absent(absent)) => why = absent,
-            Err(Failure::Question(why) | Failure::Server(why)) => return Err(why),
+            Err(Failure::Question(why) | Failure::Missing(why) | Failure::Server(why)) => return Err(why),
         }
     }
     match config.and_then(sessions_file).filter(|file| file.exists()) {
@@ -162,7 +162,7 @@ async fn episodes(agent: Option<&Server>, time: Time) -> (Option<Vec<Episode>>, 
             (Some(found), notes.into_iter().next().filter(|note| !note.contains("there are more")))
         }
         // Who keeps none has none.
-        Err(Failure::Server(why)) if why.contains("404") => (None, None),
+        Err(Failure::Missing(_)) => (None, None),
         Err(Failure::Absent(why) | Failure::Question(why) | Failure::Server(why)) => missing(why),
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn session(args: &Args) -> Exit {
             complain(&format!("{why}\n  hint: the agent has to run; name another one with --server"));
             Exit::Failed
         }
-        Err(Failure::Question(why) | Failure::Server(why)) => {
+        Err(Failure::Question(why) | Failure::Missing(why) | Failure::Server(why)) => {
             complain(&why);
             Exit::Failed
         }

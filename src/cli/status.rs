@@ -36,7 +36,7 @@ pub(super) fn status(args: &Args) -> Exit {
     let asked = async { tokio::time::timeout(ANSWER, server.health(&window)).await.unwrap_or_else(late) };
     let verdict = match runtime.block_on(asked) {
         Ok(verdict) => verdict,
-        Err(Failure::Question(why) | Failure::Absent(why) | Failure::Server(why)) => {
+        Err(Failure::Question(why) | Failure::Absent(why) | Failure::Missing(why) | Failure::Server(why)) => {
             complain(&why);
             return UNKNOWN;
         }

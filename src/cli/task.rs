@@ -55,7 +55,7 @@ pub(super) fn task(args: &Args) -> Exit {
             Failure::Absent(why) => {
                 complain(&format!("{why}\n  hint: the agent has to run; name another one with --server"));
             }
-            Failure::Question(why) | Failure::Server(why) => complain(&why),
+            Failure::Question(why) | Failure::Missing(why) | Failure::Server(why) => complain(&why),
         }
         Exit::Failed
     })

@@ -120,9 +120,9 @@ async fn ask(server: &Server, wanted: &Receiver<ScreenRequest>, told: &Sender<Sc
         }
         let news = match server.snapshot().await {
             Ok(snapshot) => ScreenUpdate::Snapshot(Box::new(snapshot)),
-            Err(Failure::Absent(why) | Failure::Question(why) | Failure::Server(why)) => {
-                ScreenUpdate::Absent(why)
-            }
+            Err(
+                Failure::Absent(why) | Failure::Question(why) | Failure::Missing(why) | Failure::Server(why),
+            ) => ScreenUpdate::Absent(why),
         };
         if told.send(news).is_err() {
             return;

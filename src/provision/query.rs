@@ -31,6 +31,8 @@ pub enum Failure {
     Question(String),
     /// The server cannot be reached, or is not ready: another one may be asked in its place.
     Absent(String),
+    /// The server has nothing at this path: another kind of server, or one that keeps no such thing.
+    Missing(String),
     /// The server refuses to answer, or cannot answer this.
     Server(String),
 }
@@ -39,7 +41,7 @@ impl Failure {
     /// Whatever it says, for people.
     #[must_use]
     pub fn why(&self) -> &str {
-        let (Self::Question(why) | Self::Absent(why) | Self::Server(why)) = self;
+        let (Self::Question(why) | Self::Absent(why) | Self::Missing(why) | Self::Server(why)) = self;
         why
     }
 }
@@ -186,6 +188,7 @@ fn unknown(answer: &client::Answer) -> Failure {
         }
         // A server that starts, and a proxy in front of one that is down, say so in words of their own.
         502..=504 => Failure::Absent(format!("{url} answers {}", answer.describe())),
+        404 => Failure::Missing(format!("{url} answers {}", answer.describe())),
         _ => Failure::Server(format!("{url} answers {}", answer.describe())),
     }
 }
@@ -203,7 +206,11 @@ fn data(answer: &client::Answer) -> Result<(Json, Vec<String>), Failure> {
         "error" => {
             let why = answer.veil(format!("{url}: {}: {}", word("errorType"), word("error")));
             let absent = word("errorType") == "unavailable";
-            return Err(if absent { Failure::Absent(why) } else { Failure::Server(why) });
+            return Err(match answer.status {
+                _ if absent => Failure::Absent(why),
+                404 => Failure::Missing(why),
+                _ => Failure::Server(why),
+            });
         }
         _ => return Err(no()),
     }
@@ -291,6 +298,16 @@ mod tests {
         ] {
             let read = read(status, body.as_bytes());
             assert_eq!(matches!(read, Err(Failure::Absent(_))), absent, "{status} {body}: {read:?}");
+        }
+        // That there is no such thing is its status, and nothing that it says.
+        for (status, body, missing) in [
+            (404, "404 page not found".to_owned(), true),
+            (404, error("not_found"), true),
+            (500, "http://lab:4040 failed with 404".to_owned(), false),
+            (401, error("404"), false),
+        ] {
+            let read = read(status, body.as_bytes());
+            assert_eq!(matches!(read, Err(Failure::Missing(_))), missing, "{status} {body}: {read:?}");
         }
         // What a server repeats of a secret is not shown.
         for body in [
