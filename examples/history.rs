@@ -198,7 +198,7 @@ impl Laboratory {
                 }
             }
             if tenth % 1000 == 0 {
-                let tick = Event { at: at(tenth), source: SourceId(u32::MAX), body: Body::Tick };
+                let tick = Event { at: at(tenth), source: SourceId::AGENT, body: Body::Tick };
                 self.hub.lock().fold(&tick);
             }
         }

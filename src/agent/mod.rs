@@ -205,7 +205,7 @@ impl Agent {
             tracing: Tracing::default(),
             gateways: Gateways::default(),
         };
-        let (at, source) = (now(), SourceId(u32::MAX));
+        let (at, source) = (now(), SourceId::AGENT);
         // The first tick: what is announced now came into being now.
         agent.hub.lock().fold(&Event { at, source, body: Body::Tick });
         agent.apply(&config);
@@ -345,7 +345,7 @@ impl Agent {
     /// The agent's second. The tick goes the way that every event goes, and only when it is
     /// through is the watchdog notified: a data path that is stuck is a dead agent.
     fn tick(&self, seconds: u64) {
-        let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
+        let event = Event { at: now(), source: SourceId::AGENT, body: Body::Tick };
         self.hub.lock().fold(&event);
         notify::alive();
         for c in self.hub.complaints(event.at) {

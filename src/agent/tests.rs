@@ -202,7 +202,7 @@ async fn a_pack_that_changed_has_its_effect_and_what_is_expected_is_there() {
     bench.reload(|config| config.pipelines = vec![pipeline]).await;
     let hour = 3_600_000_000_000;
     let at = crate::event::Timestamp { steady: now().steady + hour, ..now() };
-    bench.agent.hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
+    bench.agent.hub.lock().fold(&Event { at, source: SourceId::AGENT, body: Body::Tick });
     assert_eq!(depth(&bench), Some(0.0));
     assert!(told(&bench, "neural_loss_bucket{le=\"3.0\"} 0"));
     bench.reload(|config| config.pipelines.clear()).await;

@@ -154,6 +154,11 @@ impl Timestamp {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 
+impl SourceId {
+    /// What the agent reports of itself: no source has this number.
+    pub const AGENT: Self = Self(u32::MAX);
+}
+
 /// Something happened, at a moment, at a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {

@@ -83,7 +83,7 @@ impl Registry {
     /// until an event came and then no other for the usual time.
     pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
         if let Some(&id) = self.taken.get(metric.family().as_str()) {
-            self.slot(id, labels, SourceId(u32::MAX), &Change::Set(0.0));
+            self.slot(id, labels, SourceId::AGENT, &Change::Set(0.0));
         }
     }
 
@@ -109,7 +109,7 @@ impl Registry {
             && metric.labels.is_empty()
         {
             // A series that must exist before its first event, or `rate()` misses it.
-            self.slot(id, &[], SourceId(u32::MAX), &Change::Set(0.0));
+            self.slot(id, &[], SourceId::AGENT, &Change::Set(0.0));
         }
     }
 

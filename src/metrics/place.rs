@@ -228,7 +228,7 @@ impl Registry {
             Some(slot) => slot,
             None => {
                 let (class, name, ladder) = (family.class, family.name.len(), family.ladder.clone());
-                let nobody = SourceId(u32::MAX);
+                let nobody = SourceId::AGENT;
                 let new = self.new_series(ladder.as_ref(), name, &labels, nobody).ok()?;
                 self.occupancy.take_series(class, nobody.0, new.held);
                 self.families.get_mut(id as usize)?.insert(new)

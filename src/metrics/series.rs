@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::number;
-use crate::event::{Change, FaultKind, Timestamp, TraceId};
+use crate::event::{Change, FaultKind, SourceId, Timestamp, TraceId};
 
 /// Upper bounds of buckets, with the text of their labels kept ready. The last bound is infinite.
 #[derive(Debug, PartialEq)]
@@ -307,7 +307,7 @@ impl Series {
 
     /// Whether the configuration created it, and no event came yet.
     pub(super) fn awaited(&self) -> bool {
-        self.touched == 0 && self.source == u32::MAX
+        self.touched == 0 && self.source == SourceId::AGENT.0
     }
 
     /// The number it holds, if it holds one; a moment by the wall clock of then.

@@ -68,7 +68,7 @@ impl Registry {
     pub fn set_vitals(&mut self, at: Timestamp, vitals: &Vitals) {
         for (name, .., read) in ROWS {
             let Some(&id) = self.taken.get(name) else { continue };
-            let Some(slot) = self.slot_of(id, b"", 0, SourceId(u32::MAX), &Change::Set(0.0)) else {
+            let Some(slot) = self.slot_of(id, b"", 0, SourceId::AGENT, &Change::Set(0.0)) else {
                 continue;
             };
             let family = self.families.get_mut(id as usize);

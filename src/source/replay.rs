@@ -195,7 +195,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
             feed.end(last, decoder.as_mut());
         }
     }
-    Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId(u32::MAX), body: Body::Tick });
+    Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId::AGENT, body: Body::Tick });
     let cut = recording.is_cut().then(|| recording.place());
     Ok(Played { pieces, cut, broken, last, missing })
 }

@@ -341,7 +341,7 @@ fn what_is_held_is_what_is_counted() {
             hub.lock().retire(source);
             for minute in 1..10 {
                 let at = Timestamp::both(NOW.steady + 60_000_000_000 * minute);
-                hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
+                hub.lock().fold(&Event { at, source: SourceId::AGENT, body: Body::Tick });
             }
         });
         let left = counted.bytes_current + given.bytes_current;

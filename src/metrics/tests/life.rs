@@ -117,7 +117,7 @@ fn what_is_announced_stays_until_it_came_and_went() {
     let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
     let depth = |r: &Registry| r.number("neural_queue_depth", "pipeline=\"p\",queue=\"q\"");
     let announce = |r: &mut Registry| r.announce(&crate::catalog::pipeline::QUEUE_DEPTH, &["p", "q"]);
-    let tick = |r: &mut Registry, second| r.fold(&event(SourceId(u32::MAX), second, Body::Tick)).unwrap();
+    let tick = |r: &mut Registry, second| r.fold(&event(SourceId::AGENT, second, Body::Tick)).unwrap();
     announce(&mut r);
     for second in [1000, 1060, 9000] {
         tick(&mut r, second);

@@ -103,7 +103,7 @@ fn memory_is_bounded_and_shared() {
     assert_eq!(r.number("neural_device_channels", "device=\"other\""), Some(8.0));
     let health = r.bytes();
     for minute in 1..5 {
-        r.fold(&event(SourceId(u32::MAX), 100 * minute, Body::Tick)).unwrap();
+        r.fold(&event(SourceId::AGENT, 100 * minute, Body::Tick)).unwrap();
     }
     assert!(r.bytes() < before + 40_000 && r.bytes() < health / 20, "{} of {health}", r.bytes());
 }
