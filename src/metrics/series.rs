@@ -307,7 +307,7 @@ impl Series {
 
     /// Whether the configuration created it, and no event came yet.
     pub(super) fn awaited(&self) -> bool {
-        self.touched == 0 && self.source == SourceId::AGENT.0
+        self.touched == 0 && SourceId(self.source) == SourceId::AGENT
     }
 
     /// The number it holds, if it holds one; a moment by the wall clock of then.

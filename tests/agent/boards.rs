@@ -149,7 +149,8 @@ fn recorded(board: Protocol, number: u32) -> Vec<u8> {
     let text = std::fs::read_to_string(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
     let lines: Vec<&str> = text.lines().collect();
     let line = lines[number as usize % lines.len()];
-    line.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    let digits: Vec<char> = line.chars().filter(|c| !c.is_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).unwrap()).collect()
 }
 
 /// A ThinkGear packet with this payload.
