@@ -29,6 +29,7 @@ impl Writes {
         self.sent(target, 0);
         drop(self.retries.get_or_create_owned(&of(target)));
         self.lost(target, 0.0);
+        self.pending(target, 0);
         for reason in ["rejected", "not_written", "relabelled"] {
             self.dropped(target, reason, 0);
         }

@@ -131,6 +131,10 @@ class Scene:
             # Alerts wait for it: it is not there.
             respond={"alertmanagers": [{"url": f"http://127.0.0.1:{free_port()}"}],
                      "tasks": [{"name": "own", "every": "2s", "do": {"exec": {"command": ["true"]}}}]},
+            # Neither are those that would be sent something.
+            remote_write=[{"url": f"http://127.0.0.1:{free_port()}/api/v1/write", "name": "far"}],
+            trace={"targets": [{"url": f"http://127.0.0.1:{free_port()}"}]},
+            push=[{"url": f"http://127.0.0.1:{free_port()}", "interval": "1s"}],
         )
         self.rhx.waveforms.serve = self.acquire
         self.rhx.waveforms.listen()
