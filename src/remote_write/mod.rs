@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now;
 use crate::metrics::Own;
 use crate::store::History;
 pub use settings::{Authorization, BasicAuth, Message, Queue, Settings, Tls, twice};
@@ -51,12 +52,14 @@ impl Senders {
     #[must_use]
     pub fn start(targets: &[Settings], common: &Common) -> Self {
         let stop = CancellationToken::new();
+        // A target that is new gets what comes from here on, however long its secrets and its position take to read.
+        let begun = now().wall_milliseconds();
         let tasks = targets.iter().map(|settings| {
             let (stop, settings, common) = (stop.clone(), settings.clone(), common.clone());
             tokio::spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = sender::run(&settings, common) => {}
+                    () = sender::run(&settings, common, begun) => {}
                 }
             })
         });

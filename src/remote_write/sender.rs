@@ -54,8 +54,8 @@ enum Fate {
     OtherVersion,
 }
 
-/// Runs until it is dropped.
-pub(super) async fn run(settings: &Settings, common: Common) {
+/// Runs until it is dropped. A target that is new gets what comes from `begun` on, ms.
+pub(super) async fn run(settings: &Settings, common: Common, begun: i64) {
     let name = settings.name();
     let mut backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(60));
     // A file with a token may come later.
@@ -68,7 +68,7 @@ pub(super) async fn run(settings: &Settings, common: Common) {
     };
     common.own.writes.begin(&name);
     let position = Position::new(common.folder.clone(), &name);
-    let at = Arc::new(AtomicI64::new(now().wall_milliseconds()));
+    let at = Arc::new(AtomicI64::new(begun));
     let queue = &settings.queue_config;
     let sender = Sender {
         version: settings.version(),
@@ -91,16 +91,16 @@ pub(super) async fn run(settings: &Settings, common: Common) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    tokio::join!(sender.send_all(position, &at), lag);
+    tokio::join!(sender.send_all(position, &at, begun), lag);
 }
 
 impl Sender<'_> {
-    async fn send_all(mut self, mut position: Position, shown: &AtomicI64) {
+    async fn send_all(mut self, mut position: Position, shown: &AtomicI64, begun: i64) {
         let mut taken = self.common.history.taken();
         let mut at = match position.read().await {
             Ok(Some(at)) => at,
             // What was before the target was configured is not sent.
-            Ok(None) => now().wall_milliseconds() - 1,
+            Ok(None) => begun - 1,
             Err(why) => {
                 tracing::warn!("remote write to {} begins now: {}", self.name, quote(why));
                 now().wall_milliseconds() - 1

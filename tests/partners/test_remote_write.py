@@ -185,16 +185,25 @@ def test_a_server_has_what_the_history_has_over_an_outage_and_a_kill(agent: Agen
         agent.until(lambda scrape: scrape.value("neural_remote_write_retries_total", target="t") > 0)
         server.start()
 
-        def equal() -> bool:
-            """Everything that the history has of the two lives, but for what is under way."""
+        def both() -> tuple[list, list]:
+            """Everything that the history and the server have of the two lives, but for what is under way."""
             until = time.time() - 3
             cut = lambda all: [
                 (labels, [v for v in values if began < v[0] < until]) for labels, values in all
             ]
-            own, there = cut(samples(root, selector)), cut(server.samples(selector))
+            return cut(samples(root, selector)), cut(server.samples(selector))
+
+        def equal() -> bool:
+            own, there = both()
             return any(v[0] > outage and v[1] == "2" for v in own[0][1]) and own == there
 
-        wait_until(equal, 30, "the same samples")
+        try:
+            wait_until(equal, 30, "the same samples")
+        except AssertionError:
+            own, there = both()
+            # What differs is shown.
+            assert own == there, agent.told()
+            raise
         assert agent.scrape().value("neural_remote_write_dropped_samples_total", target="t", reason="rejected") == 0
         assert agent.scrape().value("neural_remote_write_lost_seconds_total", target="t") == 0
     finally:
