@@ -1,6 +1,6 @@
 """What is sent by remote write is what the history has, over an outage and a kill, and a receiver is treated as the specification says.
 
-Independent: Prometheus and VictoriaMetrics as receivers; a played receiver that answers with what the test says.
+Independent: Prometheus as receiver (VictoriaMetrics by hand: `Server` knows it); a played receiver that answers with what the test says.
 """
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def samples(root: str, selector: str) -> list:
 
 @pytest.mark.versions
 @pytest.mark.parametrize("message", [V1, V2])
-@pytest.mark.parametrize("name", ["prometheus", "victoria-metrics"])
+@pytest.mark.parametrize("name", ["prometheus"])
 def test_a_server_has_what_the_history_has_over_an_outage_and_a_kill(agent: Agent, tmp_path, name: str, message: str):
     if name != "prometheus" and not shutil.which(name):
         pytest.skip(f"{name} is not there: see `make newer`")
