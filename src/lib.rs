@@ -41,6 +41,7 @@ pub mod listen;
 pub mod metrics;
 pub mod origin;
 pub mod promql;
+mod protobuf;
 pub mod provision;
 pub mod pushgateway;
 pub mod quote;

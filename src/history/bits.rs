@@ -132,16 +132,7 @@ impl<'b> BitReader<'b> {
     }
 }
 
-/// Appends a number in seven bits a byte, the lowest first.
-pub fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Reads such a number from the beginning of the bytes.
+/// Reads a number in seven bits a byte, the lowest first, from the beginning of the bytes.
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {

@@ -16,7 +16,8 @@
 //!
 //! It does not check that bytes are what was written: the store does, with a checksum.
 
-use super::bits::{BitReader, BitWriter, put_varint, take_varint, unzigzag, zigzag};
+use super::bits::{BitReader, BitWriter, take_varint, unzigzag, zigzag};
+use crate::protobuf::put_varint;
 
 /// Samples of a chunk at most.
 pub const MOST: usize = 1 << 14;

@@ -8,7 +8,7 @@ mod head;
 mod line;
 mod pieces;
 
-pub use bits::{put_varint, take_varint};
+pub use bits::take_varint;
 pub use block::Block;
 pub use chunk::{MOST, decode, encode, put_value, take_value};
 pub use head::{BLOCK, Changes, GAP, Head, Limits, Taking};

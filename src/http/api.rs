@@ -21,6 +21,7 @@ use super::routes::Endpoint;
 use super::{Groups, Reply, Site, reply};
 use crate::alert::{self, json::RuleFilter};
 use crate::clock::now;
+use crate::decode::text::families::Families;
 use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Recent, Storage, When, json};
 
 pub(super) use parameters::Parameters;
@@ -401,39 +402,14 @@ fn build_info() -> String {
     ))
 }
 
-/// What is said of a metric: its type, help and unit.
-#[derive(Debug, Default)]
-struct Described {
-    kind: String,
-    help: String,
-    unit: String,
-}
-
 impl Site {
     /// What the agent itself exposes now, by the name that Prometheus knows a family by.
     fn metadata(&self, p: &Parameters) -> Result<String, Error> {
         let (only, limit) = (p.get("metric"), p.limit()?);
-        let mut families: BTreeMap<String, Described> = BTreeMap::new();
-        self.scrape(&mut |text| {
-            for line in text.lines() {
-                let mut words = line.splitn(4, ' ');
-                let (Some("#"), Some(word), Some(name)) = (words.next(), words.next(), words.next()) else {
-                    continue;
-                };
-                let rest = words.next().unwrap_or_default();
-                let family = families.entry(name.to_owned()).or_default();
-                match word {
-                    "TYPE" => rest.clone_into(&mut family.kind),
-                    "UNIT" => rest.clone_into(&mut family.unit),
-                    "HELP" => {
-                        family.help = rest.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\");
-                    }
-                    _ => {}
-                }
-            }
-        });
+        let mut families = Families::default();
+        self.scrape(&mut |text| families = Families::of(text));
         let mut out = String::from("{");
-        let shown = families.iter().filter(|(name, _)| only.is_none_or(|only| **name == only));
+        let shown = families.iter().filter(|(name, _)| only.is_none_or(|only| *name == only));
         for (place, (name, family)) in shown.take(if limit == 0 { usize::MAX } else { limit }).enumerate() {
             let _ = write!(
                 out,

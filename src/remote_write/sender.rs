@@ -9,13 +9,14 @@ use super::position::Position;
 use super::{Common, Settings};
 use crate::backoff::Backoff;
 use crate::clock::now;
+use crate::decode::text::families::Families;
 use crate::decode::text::relabel::Relabel;
 use crate::event::Kind;
 use crate::promql::{Labels, NAME, Sample};
 use crate::provision::receiver::{Receiver, Reply};
 use crate::quote::quote;
 use crate::store::Window;
-use crate::write_request::{Families, Label, Series, Version, metadata};
+use crate::write_request::{Label, Series, Version, metadata};
 
 /// Samples of a window, so that what is held of it is bounded: some 2 MB, and the labels are the history's own.
 const WINDOW: i64 = 50_000;

@@ -4,7 +4,8 @@
 
 use flate2::Crc;
 
-use crate::history::{Changes, SeriesId, put_value, put_varint, take_value, take_varint};
+use crate::history::{Changes, SeriesId, put_value, take_value, take_varint};
+use crate::protobuf::put_varint;
 
 /// Puts the checksum (CRC-32) before the bytes.
 pub(super) fn seal(bytes: &[u8]) -> Vec<u8> {

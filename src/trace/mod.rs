@@ -3,23 +3,24 @@
 //!
 //! Pure: it sends nothing, and time is data. What is collected has a limit in bytes, and what is over is counted.
 
+mod attribute;
 mod ids;
 mod passed;
 mod sampling;
 mod session;
 mod span;
-mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::Event;
+use crate::protobuf::{bytes, message};
+use attribute::{AttributeValue, attribute};
 use ids::Ids;
 pub use passed::PassedSpans;
 pub use sampling::{Sampling, Settings, Slow};
 pub use session::{EndedSession, SessionEvent, SessionTrace, Sessions};
 use span::EventSpan;
-use wire::{AttributeValue, attribute, bytes, message};
 
 /// Bytes of spans that are one part of a request: a request has several, and is not much longer than it is allowed to be.
 const CHUNK: usize = 256 << 10;
@@ -136,7 +137,7 @@ impl Outbox {
 
     /// Adds a span of a service.
     fn add(&mut self, service: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        let service = wire::short(service);
+        let service = attribute::short(service);
         if self.bytes >= COLLECTED || self.made.len() >= SERVICES && !self.made.contains_key(service) {
             self.dropped += 1;
             return;

@@ -1,10 +1,9 @@
 //! Spans that came as such, passed on: their bytes stay what they are, with the resource and the scope that they came with.
 
 use super::sampling::{Sampling, SamplingQuestion};
-use super::wire::{bytes, fixed32, fixed64, message, number};
 use super::{CHUNK, Chunk};
-use crate::decode::otlp::wire::{Fields, Value, messages};
 use crate::decode::otlp::{self, span};
+use crate::protobuf::{Fields, bytes, message, messages, put};
 
 /// What is passed on of one request.
 #[derive(Debug, Default)]
@@ -82,12 +81,7 @@ impl Spans<'_> {
 fn others(parent: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for (field, value) in Fields::of(parent).filter(|(field, _)| *field != 2) {
-        match value {
-            Value::Bytes(value) => bytes(field, value, &mut out),
-            Value::Varint(value) => number(field, value, &mut out),
-            Value::Fixed64(value) => fixed64(field, value, &mut out),
-            Value::Fixed32(value) => fixed32(field, value, &mut out),
-        }
+        put(field, value, &mut out);
     }
     out
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::attribute::{AttributeValue, attribute};
 use super::ids::named;
 use super::span::{failed, head};
-use super::wire::{AttributeValue, attribute, bytes, fixed32, fixed64, message, number};
 use crate::event::{SpanId, TraceId};
+use crate::protobuf::{bytes, fixed32, fixed64, message, number};
 
 /// Events of one session that are kept, as many as the SDKs keep of a span.
 const EVENTS: u32 = 128;

@@ -2,9 +2,10 @@
 //!
 //! Names and attributes are those of OpenTelemetry's semantic conventions where there are any.
 
+use super::attribute::{AttributeValue, attribute, short};
 use super::sampling::SamplingQuestion;
-use super::wire::{AttributeValue, attribute, bytes, fixed32, fixed64, message, number, short};
 use crate::event::{Body, Event, SpanId, SpanKind, Trace, TraceId};
+use crate::protobuf::{bytes, fixed32, fixed64, message, number};
 
 /// The name of the service where nobody says it, as the SDKs call it.
 const UNKNOWN: &str = "unknown_service";

@@ -3,9 +3,9 @@
 use std::num::{NonZeroU64, NonZeroU128};
 
 use super::*;
-use crate::decode::otlp::wire::{Fields, Value, messages};
 use crate::decode::otlp::{Form, Request};
 use crate::event::{self, Body, Call, Query, SourceId, SpanId, Stage, Telemetry, Timestamp, Trace, TraceId};
+use crate::protobuf::{Fields, Value, messages};
 use crate::setting::Span as Time;
 
 const SECOND: u64 = 1_000_000_000;

@@ -3,16 +3,14 @@
 //! Facts are those of the specifications 1.0 and 2.0 of prometheus.io: a series has sorted labels with `__name__` among them, samples in
 //! the order of their times, times in milliseconds, and a staleness mark is a NaN of fixed bits.
 
-mod family;
-mod protobuf;
 mod v1;
 mod v2;
 
 use std::borrow::Cow;
 
-pub use family::{Families, Family};
-
+use crate::decode::text::families::Family;
 use crate::promql::Sample;
+use crate::protobuf::{fixed64, message, number};
 
 /// A label: its name and its value.
 pub type Label<'l> = (Cow<'l, str>, Cow<'l, str>);
@@ -72,9 +70,32 @@ pub fn metadata<'f>(families: impl Iterator<Item = (&'f str, &'f Family)>) -> Ve
     v1::metadata(families)
 }
 
+/// The number of a family's type, the same in both versions.
+fn kind(family: &Family) -> u64 {
+    match family.kind.as_str() {
+        "counter" => 1,
+        "gauge" => 2,
+        "histogram" => 3,
+        "gaugehistogram" => 4,
+        "summary" => 5,
+        "info" => 6,
+        "stateset" => 7,
+        _ => 0,
+    }
+}
+
+/// A sample, which both versions write alike.
+fn sample(field: u32, of: Sample, out: &mut Vec<u8>) {
+    message(field, out, |out| {
+        fixed64(1, of.v.to_bits(), out);
+        number(2, of.t.cast_unsigned(), out);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::text::families::Families;
 
     fn label(name: &'static str, value: &'static str) -> Label<'static> {
         (name.into(), value.into())

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::Series;
-use super::protobuf::Message;
+use super::{Series, kind, sample};
+use crate::protobuf::{bytes, message, number, put_varint};
 
 /// Texts and their numbers. The first is the empty one.
 struct Symbols<'s> {
     known: HashMap<&'s str, u64, foldhash::fast::FixedState>,
-    written: Message,
+    written: Vec<u8>,
 }
 
 impl<'s> Symbols<'s> {
     fn new() -> Self {
-        let mut symbols = Self { known: HashMap::default(), written: Message::default() };
+        let mut symbols = Self { known: HashMap::default(), written: Vec::new() };
         symbols.number("");
         symbols
     }
@@ -21,38 +21,34 @@ impl<'s> Symbols<'s> {
     fn number(&mut self, text: &'s str) -> u64 {
         let next = self.known.len() as u64;
         *self.known.entry(text).or_insert_with(|| {
-            self.written.bytes(4, text.as_bytes());
+            bytes(4, text.as_bytes(), &mut self.written);
             next
         })
     }
 }
 
 pub(super) fn body(all: &[Series<'_>]) -> Vec<u8> {
-    let mut symbols = Symbols::new();
-    let (mut request, mut series, mut part) = (Message::default(), Message::default(), Message::default());
+    let (mut symbols, mut out) = (Symbols::new(), Vec::new());
     for one in all {
-        series.clear();
-        part.clear();
-        for (name, value) in one.labels {
-            part.varint(symbols.number(name));
-            part.varint(symbols.number(value));
-        }
-        series.bytes(1, &part.0);
-        for sample in one.samples {
-            series.sample(2, &mut part, sample.t, sample.v);
-        }
-        if let Some(family) = one.family {
-            part.clear();
-            part.number(1, family.number());
-            part.number(3, symbols.number(&family.help));
-            if !family.unit.is_empty() {
-                part.number(4, symbols.number(&family.unit));
-            }
-            series.bytes(5, &part.0);
-        }
-        request.bytes(5, &series.0);
+        message(5, &mut out, |out| {
+            message(1, out, |out| {
+                for (name, value) in one.labels {
+                    put_varint(symbols.number(name), out);
+                    put_varint(symbols.number(value), out);
+                }
+            });
+            one.samples.iter().for_each(|of| sample(2, *of, out));
+            let Some(family) = one.family else { return };
+            message(5, out, |out| {
+                number(1, kind(family), out);
+                number(3, symbols.number(&family.help), out);
+                if !family.unit.is_empty() {
+                    number(4, symbols.number(&family.unit), out);
+                }
+            });
+        });
     }
     // The order of fields is free; the symbols come first, so that a reader has them.
-    symbols.written.0.extend_from_slice(&request.0);
-    symbols.written.0
+    symbols.written.extend_from_slice(&out);
+    symbols.written
 }

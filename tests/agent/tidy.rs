@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("document", 0, &["secret", "setting"]),
     ("file", 0, &[]),
     ("quote", 0, &[]),
+    ("protobuf", 0, &[]),
     ("re2", 0, &[]),
     ("routing", 0, &[]),
     ("sys", 0, &[]),

@@ -1,8 +1,8 @@
 //! What a sender is answered: that all counted, how much did not, or why nothing did.
 
-use super::wire::put_varint;
 use super::{Form, RequestCounts};
 use crate::event::{FaultKind, Telemetry};
+use crate::protobuf::{bytes, message, number};
 
 /// Bytes of a message to a sender.
 const MESSAGE: usize = 512;
@@ -14,34 +14,34 @@ pub fn response(signal: Telemetry, form: Form, counted: &RequestCounts) -> Vec<u
     if rejected == 0 {
         return if form == Form::Json { b"{}".to_vec() } else { Vec::new() };
     }
-    let message = reason(signal, counted);
+    let why = reason(signal, counted);
     if form == Form::Json {
         let field = match signal {
             Telemetry::Traces => "rejectedSpans",
             Telemetry::Metrics => "rejectedDataPoints",
             Telemetry::Logs => "rejectedLogRecords",
         };
-        let partial = serde_json::json!({ field: rejected.to_string(), "errorMessage": message });
+        let partial = serde_json::json!({ field: rejected.to_string(), "errorMessage": why });
         return serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes();
     }
-    let mut partial = vec![0x08];
-    put_varint(rejected, &mut partial);
-    text(2, &message, &mut partial);
-    let mut out = vec![0x0a];
-    put_varint(partial.len() as u64, &mut out);
-    out.extend_from_slice(&partial);
+    let mut out = Vec::new();
+    message(1, &mut out, |out| {
+        number(1, rejected, out);
+        bytes(2, why.as_bytes(), out);
+    });
     out
 }
 
 /// The body of a `google.rpc.Status`.
 #[must_use]
-pub fn status(form: Form, code: u8, message: &str) -> Vec<u8> {
-    let message = short(message);
+pub fn status(form: Form, code: u8, why: &str) -> Vec<u8> {
+    let why = short(why);
     if form == Form::Json {
-        return serde_json::json!({ "code": code, "message": message }).to_string().into_bytes();
+        return serde_json::json!({ "code": code, "message": why }).to_string().into_bytes();
     }
-    let mut out = vec![0x08, code];
-    text(2, message, &mut out);
+    let mut out = Vec::new();
+    number(1, code.into(), &mut out);
+    bytes(2, why.as_bytes(), &mut out);
     out
 }
 
@@ -49,12 +49,6 @@ pub fn status(form: Form, code: u8, message: &str) -> Vec<u8> {
 #[must_use]
 pub fn short(message: &str) -> &str {
     message.get(..message.floor_char_boundary(MESSAGE)).unwrap_or_default()
-}
-
-fn text(field: u64, text: &str, out: &mut Vec<u8>) {
-    put_varint(field << 3 | 2, out);
-    put_varint(text.len() as u64, out);
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// Why some did not count, for who reads the sender's log.

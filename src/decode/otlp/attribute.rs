@@ -6,7 +6,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::wire::{Fields, Value, messages};
+use crate::protobuf::{Fields, Value, messages};
 
 /// Values within each other that are written; what is deeper is left out.
 const DEPTH: u32 = 8;

@@ -12,7 +12,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::schema::{DEPTH, Field, Holds, Message};
-use super::wire::put_varint;
+use crate::protobuf::{Value, put, put_varint};
 
 /// Bytes that the length of a message has, whatever it is: nobody knows it before the message is written.
 const LENGTH: usize = 5;
@@ -99,62 +99,39 @@ struct Within<'o> {
     out: &'o mut Vec<u8>,
 }
 
-/// How a value stands on the wire.
-enum Wire<'v> {
-    Varint(u64),
-    Fixed64(u64),
-    Fixed32(u32),
-    Bytes(&'v [u8]),
-}
-
 impl Within<'_> {
-    fn put(&mut self, wire: &Wire<'_>) {
+    fn put(&mut self, value: Value<'_>) {
         let Self { field, out, .. } = self;
-        let kind = match wire {
-            Wire::Varint(_) => 0,
-            Wire::Fixed64(_) => 1,
-            Wire::Bytes(_) => 2,
-            Wire::Fixed32(_) => 5,
-        };
-        put_varint(u64::from(field.number << 3 | kind), out);
-        match wire {
-            Wire::Varint(value) => put_varint(*value, out),
-            Wire::Fixed64(value) => out.extend_from_slice(&value.to_le_bytes()),
-            Wire::Fixed32(value) => out.extend_from_slice(&value.to_le_bytes()),
-            Wire::Bytes(bytes) => {
-                put_varint(bytes.len() as u64, out);
-                out.extend_from_slice(bytes);
-            }
-        }
+        put(field.number, value, out);
     }
 
     /// An integer, if the field can hold it.
     fn integer(&mut self, value: i128) -> bool {
         let signed = || i64::try_from(value).ok().map(i64::cast_unsigned);
         let wire = match self.field.holds {
-            Holds::Integer => signed().or_else(|| u64::try_from(value).ok()).map(Wire::Varint),
+            Holds::Integer => signed().or_else(|| u64::try_from(value).ok()).map(Value::Varint),
             Holds::Signed => i32::try_from(value).ok().map(|value| {
                 let value = i64::from(value);
-                Wire::Varint(((value << 1) ^ (value >> 63)).cast_unsigned())
+                Value::Varint(((value << 1) ^ (value >> 63)).cast_unsigned())
             }),
-            Holds::Fixed32 => u32::try_from(value).ok().map(Wire::Fixed32),
-            Holds::Fixed64 => u64::try_from(value).ok().map(Wire::Fixed64),
-            Holds::SignedFixed64 => signed().map(Wire::Fixed64),
-            Holds::Double => Some(Wire::Fixed64((value as f64).to_bits())),
+            Holds::Fixed32 => u32::try_from(value).ok().map(Value::Fixed32),
+            Holds::Fixed64 => u64::try_from(value).ok().map(Value::Fixed64),
+            Holds::SignedFixed64 => signed().map(Value::Fixed64),
+            Holds::Double => Some(Value::Fixed64((value as f64).to_bits())),
             _ => None,
         };
-        wire.map(|wire| self.put(&wire)).is_some()
+        wire.map(|wire| self.put(wire)).is_some()
     }
 
     fn text(&mut self, text: &str) -> bool {
         match self.field.holds {
-            Holds::Text => self.put(&Wire::Bytes(text.as_bytes())),
+            Holds::Text => self.put(Value::Bytes(text.as_bytes())),
             Holds::Id => match hex(text) {
-                Some(id) => self.put(&Wire::Bytes(&id)),
+                Some(id) => self.put(Value::Bytes(&id)),
                 None => return false,
             },
             Holds::Bytes => match STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)) {
-                Ok(bytes) => self.put(&Wire::Bytes(&bytes)),
+                Ok(bytes) => self.put(Value::Bytes(&bytes)),
                 Err(_) => return false,
             },
             Holds::Double => {
@@ -167,7 +144,7 @@ impl Within<'_> {
                         _ => return false,
                     },
                 };
-                self.put(&Wire::Fixed64(number.to_bits()));
+                self.put(Value::Fixed64(number.to_bits()));
             }
             Holds::Message(_) | Holds::Boolean => return false,
             _ => return text.parse::<i128>().is_ok_and(|value| self.integer(value)),
@@ -209,7 +186,7 @@ impl<'de> Visitor<'de> for Within<'_> {
         if self.repeats || !matches!(self.field.holds, Holds::Boolean) {
             return Err(E::invalid_type(Unexpected::Bool(value), &self));
         }
-        self.put(&Wire::Varint(value.into()));
+        self.put(Value::Varint(value.into()));
         Ok(())
     }
 
@@ -231,7 +208,7 @@ impl<'de> Visitor<'de> for Within<'_> {
         let fits = match self.field.holds {
             _ if self.repeats => false,
             Holds::Double => {
-                self.put(&Wire::Fixed64(value.to_bits()));
+                self.put(Value::Fixed64(value.to_bits()));
                 true
             }
             // Some writers have no other numbers.
@@ -292,8 +269,8 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::super::schema::{METRICS, TRACES};
-    use super::super::wire::{Fields, Value, messages, zigzag};
     use super::*;
+    use crate::protobuf::{Fields, Value, messages, zigzag};
 
     fn written(message: &'static Message, text: &str) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();

@@ -3,8 +3,8 @@
 use super::attribute::text;
 use super::resource::Resource;
 use super::time::Newest;
-use super::wire::{Fields, Value};
 use crate::event::{Body, LogRecord, Severity};
+use crate::protobuf::{Fields, Value};
 
 /// Reads one record.
 pub(super) fn read<'a>(message: &[u8], resource: &'a Resource<'a>, newest: &mut Newest) -> Body<'a> {

@@ -15,7 +15,6 @@ mod resource;
 mod schema;
 pub(crate) mod span;
 mod time;
-pub(crate) mod wire;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,10 +24,10 @@ use self::names::Names;
 use self::resource::{Resource, Scope};
 use self::schema::{DEPTH, Message};
 use self::time::Newest;
-use self::wire::messages;
 use super::Sink;
 use super::text::jsonl::Prices;
 use crate::event::{Body, Export, Fault, FaultKind, Telemetry, Timestamp};
+use crate::protobuf::messages;
 
 /// Spans and records that are folded under one lock.
 const BATCH: usize = 256;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::attribute::{Attribute, attributes};
-use super::wire::{Fields, Value, messages};
 use super::{Settings, attribute};
+use crate::protobuf::{Fields, Value, messages};
 
 /// What a service is called that does not say so, as the SDKs call it.
 const UNKNOWN: &str = "unknown_service";

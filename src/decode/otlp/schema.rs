@@ -2,8 +2,8 @@
 //!
 //! One table for the two forms: JSON is written as protobuf by it, and protobuf is checked by it.
 
-use super::wire::{Fields, Value};
 use crate::event::FaultKind;
+use crate::protobuf::{Fields, Value};
 
 /// A message.
 #[derive(Debug)]

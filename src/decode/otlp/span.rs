@@ -8,8 +8,8 @@ use super::call::{CallAttributes, PREFIX};
 use super::names::Names;
 use super::resource::Resource;
 use super::time::{Newest, is_time};
-use super::wire::{Fields, Value};
 use crate::event::{Body, Call, FaultKind, Span, SpanKind, Stage, Trace, TraceId};
+use crate::protobuf::{Fields, Value};
 
 /// Attributes of one span, beyond which it is refused: the SDKs send 128 at most.
 const ATTRIBUTES: u32 = 1_024;

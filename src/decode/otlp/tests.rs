@@ -5,8 +5,8 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::schema::{Holds, LOGS, METRICS, Message, TRACES};
-use super::wire::put_varint;
 use super::*;
+use crate::protobuf::put_varint;
 
 const SECOND: u64 = 1_000_000_000;
 /// 2023-11-14 22:13:20.

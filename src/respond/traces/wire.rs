@@ -16,7 +16,7 @@ use super::request::ExportRequest;
 use super::settings::{Compression, Protocol, Target};
 use crate::client::causes;
 use crate::clock::now;
-use crate::decode::otlp::wire::{Fields, Value, messages};
+use crate::protobuf::{Fields, Value, messages};
 use crate::provision::endpoint::{Endpoint, Transport};
 
 /// Bytes of an answer that are read.

@@ -4,8 +4,8 @@
 //! never lie across a power of two where the scale is not negative. So the counts below each power of two are exact, at
 //! every scale that a sender may choose, and they stay comparable when it chooses another one.
 
-use super::super::wire::{Fields, Value, numbers, zigzag};
 use crate::event::FaultKind;
+use crate::protobuf::{Fields, Value, numbers, zigzag};
 
 /// Buckets of one point, beyond which it is refused: SDKs have 160.
 const MOST: usize = 20_000;
@@ -96,8 +96,8 @@ fn buckets(message: &[u8]) -> Result<impl Iterator<Item = (i64, u64)>, FaultKind
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::wire::put_varint;
     use super::*;
+    use crate::protobuf::put_varint;
 
     fn message(offset: i64, counts: &[u64]) -> Vec<u8> {
         let mut out = vec![0x08];

@@ -13,11 +13,11 @@ pub(super) use self::stream::Streams;
 use super::attribute::{Attribute, attributes, text};
 use super::resource::{Resource, Scope};
 use super::time::{Newest, is_time};
-use super::wire::{Fields, Value, messages, put_varint};
 use super::{Fold, RequestCounts, Settings};
 use crate::decode::Sink;
 use crate::decode::text::openmetrics::add_labels;
 use crate::event::{Body, Change, FaultKind, Kind, LABELS, Observation, Spell, Spelled};
+use crate::protobuf::{Fields, Value, messages, put_varint};
 
 /// Points that are folded under one lock.
 const BATCH: usize = 256;

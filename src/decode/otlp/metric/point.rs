@@ -1,11 +1,11 @@
 //! One data point: what it says, and by how much its series changes.
 
 use super::super::span::trace;
-use super::super::wire::{Fields, Value, messages, numbers, zigzag};
 use super::exponential::Exponential;
 use super::stream::{Streams, When};
 use super::{Data, Series, Temporality, Which};
 use crate::event::{Change, FaultKind, TraceId};
+use crate::protobuf::{Fields, Value, messages, numbers, zigzag};
 
 /// Buckets and quantiles of one point, beyond which it is refused.
 const BUCKETS: usize = 512;

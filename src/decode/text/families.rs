@@ -13,22 +13,6 @@ pub struct Family {
     pub unit: String,
 }
 
-impl Family {
-    /// The number of its type, the same in both versions.
-    pub(super) fn number(&self) -> u64 {
-        match self.kind.as_str() {
-            "counter" => 1,
-            "gauge" => 2,
-            "histogram" => 3,
-            "gaugehistogram" => 4,
-            "summary" => 5,
-            "info" => 6,
-            "stateset" => 7,
-            _ => 0,
-        }
-    }
-}
-
 /// The families of a scrape, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Families(BTreeMap<String, Family>);
@@ -95,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_series_is_found_by_the_name_of_its_family() {
-        let text = "# TYPE a histogram\n# HELP a b\\nc \\\\ \\\"d\\\"\n# TYPE b_total gauge\n# EOF\n";
+        let text = "# TYPE a histogram\n# HELP a b\\nc \\\\n \\\"d\\\"\n# TYPE b_total gauge\n# EOF\n";
         let families = Families::of(text);
         for (name, kind) in [
             ("a_bucket", Some("histogram")),
@@ -105,6 +89,6 @@ mod tests {
         ] {
             assert_eq!(families.get(name).map(|family| family.kind.as_str()), kind, "{name}");
         }
-        assert_eq!(families.get("a_sum").unwrap().help, "b\nc \\ \"d\"");
+        assert_eq!(families.get("a_sum").unwrap().help, "b\nc \\n \"d\"");
     }
 }
