@@ -46,11 +46,16 @@ pub fn within(most: Duration) -> Duration {
     most.mul_f64(chance())
 }
 
-/// A number from 0 to 1. The standard library draws keys for its tables at random.
+/// A number from 0 to 1.
 fn chance() -> f64 {
+    (draw() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A number by chance. The standard library draws keys for its tables at random.
+#[must_use]
+pub fn draw() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    let drawn = std::hash::RandomState::new().build_hasher().finish();
-    (drawn >> 11) as f64 / (1_u64 << 53) as f64
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The spans of a running agent: which are collected and where they are sent, sessions as spans, and what is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::{Agent, place};
+use crate::backoff::draw;
 use crate::clock::now;
 use crate::metrics::{DroppedSpans, OfQueue, OfTarget, Own};
 use crate::respond::hooks::TraceParent;
@@ -63,7 +63,7 @@ impl Agent {
         let wanted = !settings.targets.is_empty();
         if wanted {
             let sampling = Some(Arc::new(Sampling::new(&settings.sampling)));
-            self.hub.lock().collect_traces(sampling, chance());
+            self.hub.lock().collect_traces(sampling, draw());
         }
         let running = match before {
             Some(running) if running.is(settings) => Some(running),
@@ -225,9 +225,4 @@ fn count(own: &Own, account: &Account) {
         let of = OfQueue { target: account.target.clone(), place };
         own.trace_queue.get_or_create_owned(&of).set(whole(bytes));
     }
-}
-
-/// A number by chance. The standard library draws keys for its tables at random.
-fn chance() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
 }

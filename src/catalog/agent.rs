@@ -435,7 +435,7 @@ pub static REMOTE_WRITE_RETRIES: Metric = Metric {
 /// Time that is lost.
 pub static REMOTE_WRITE_LOST: Metric = Metric {
     name: "remote_write_lost",
-    help: "Time whose samples a target of remote write never gets: the history ended before they were sent",
+    help: "Time whose samples a target of remote write never gets whole: the history lost it or cannot be read",
     note: "Time in which the agent did not run is in it where the history begins after it",
     labels: &["target"],
     kind: Kind::Counter,

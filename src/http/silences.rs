@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::gate::Pass;
 use super::{Reply, Site, reply};
 use crate::alert::silence::{Silence, SilenceError, Silences};
+use crate::backoff::draw;
 use crate::clock::now;
 
 /// The silences of the agent, and who is notified that they changed.
@@ -70,10 +71,8 @@ fn wrong(status: StatusCode, why: &str) -> Reply {
     reply::json(status, serde_json::Value::from(why).to_string())
 }
 
-/// A name that no other silence has. The standard library draws keys for its tables at random.
+/// A name that no other silence has.
 pub(super) fn uuid() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    let draw = || std::hash::RandomState::new().build_hasher().finish();
     let (high, low) = (draw(), draw());
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
     let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Proxy, Response, Url};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use super::access::Access;
 use super::access::{authorization, certificates, chosen_proxy};
 pub(super) use super::answer::{Answer, Failure};
 use crate::client::{self, causes};
+use crate::clock::now;
 use crate::secret::Link;
 use tries::PAUSE;
 pub use write::Reply;
@@ -227,12 +228,12 @@ impl Client {
             RequestError { why: format!("cannot reach {}: {words}{hint}", self.root), retry }
         })?;
         let status = response.status().as_u16();
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let wait = client::retry_after(response.headers(), now().wall);
         let body =
             body(response, part).await.map_err(|why| RequestError { why, retry: Retry::NotThisRequest })?;
         let (url, secrets) = (format!("{}{}", self.root, request.path), self.secrets.clone());
         let answer = Answer { url, status, body, secrets };
-        Ok(Attempt { answer, wait: after.map(Duration::from_secs) })
+        Ok(Attempt { answer, wait })
     }
 }
 

@@ -16,14 +16,17 @@ use crate::client::causes;
 use crate::metrics::Own;
 use crate::provision::endpoint::{Endpoint, Transport};
 use crate::quote::quote;
+use crate::source::aside::apart;
 pub use settings::Settings;
 
 /// Text format 0.0.4, which every Pushgateway takes.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Bytes of an answer that are read, to say what is wrong.
 const ANSWER: usize = 4_096;
+/// How long the reading of secrets may take.
+const READ: Duration = Duration::from_secs(5);
 /// How long the last push may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Gives the text of a scrape, in format 0.0.4.
 pub type Scrape = dyn Fn() -> Vec<u8> + Send + Sync;
@@ -79,7 +82,7 @@ impl Pushers {
 /// # Errors
 /// What is wrong with the settings, or what the gateway says.
 pub async fn push(settings: &Settings, common: &Common) -> Result<(), String> {
-    let gateway = Gateway::open(settings, &common.job)?;
+    let gateway = Gateway::open(settings, &common.job).await?;
     let scrape = common.scrape.clone();
     let text = tokio::task::spawn_blocking(move || scrape()).await.map_err(|why| why.to_string())?;
     gateway.send(Method::PUT, text).await
@@ -116,7 +119,7 @@ async fn run(settings: &Settings, common: &Common, stop: &CancellationToken) {
 /// What is done last.
 async fn end(settings: &Settings, common: &Common) -> Result<(), String> {
     if settings.delete_at_end {
-        return Gateway::open(settings, &common.job)?.send(Method::DELETE, Vec::new()).await;
+        return Gateway::open(settings, &common.job).await?.send(Method::DELETE, Vec::new()).await;
     }
     push(settings, common).await
 }
@@ -140,9 +143,14 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn open(settings: &Settings, job: &str) -> Result<Self, String> {
-        let transport = Transport { http2: false, timeout: settings.timeout.0 };
-        let endpoint = Endpoint::open(&settings.url, &settings.access, &settings.headers, transport)?;
+    async fn open(settings: &Settings, job: &str) -> Result<Self, String> {
+        let own = settings.clone();
+        let open = move || {
+            let transport = Transport { http2: false, timeout: own.timeout.0 };
+            Endpoint::open(&own.url, &own.access, &own.headers, transport)
+        };
+        // Files may be on a disk that does not answer.
+        let endpoint = apart(&format!("the secrets of {}", settings.url), READ, open).await??;
         let mut url = endpoint.url.clone();
         let path = format!("{}/{}", url.path().trim_end_matches('/'), settings.group(job));
         url.set_path(&path);

@@ -90,7 +90,7 @@ impl Settings {
             return Some((
                 "grouping_key",
                 format!(
-                    "\"{name}\" is no name of a label here: letters, digits and _, not job, and not __ at its begin"
+                    "\"{name}\" cannot be a label of the group: use letters, digits and _; job and names that begin with __ are taken"
                 ),
             ));
         }

@@ -15,6 +15,7 @@ use crate::event::Kind;
 use crate::promql::{Labels, NAME, Sample};
 use crate::provision::receiver::{Receiver, Reply};
 use crate::quote::quote;
+use crate::source::aside::apart;
 use crate::store::Window;
 use crate::write_request::{Label, Series, Version, metadata};
 
@@ -26,6 +27,11 @@ const LONGEST: i64 = 600_000;
 const OPENING: Duration = Duration::from_secs(60);
 /// From one look at what families mean to the next, ns.
 const DESCRIBED: u64 = 60_000_000_000;
+/// How often a part of the history is read whose file cannot be, and the pause before the next time.
+const READS: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long the reading of secrets may take.
+const READ: Duration = Duration::from_secs(5);
 /// The longest pause that a server may ask for.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -61,7 +67,10 @@ pub(super) async fn run(settings: &Settings, common: Common, begun: i64) {
     let mut backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(60));
     // A file with a token may come later.
     let (receiver, relabel) = loop {
-        match settings.open().and_then(|receiver| Ok((receiver, settings.relabel()?))) {
+        let own = settings.clone();
+        let work = move || own.open().and_then(|receiver| Ok((receiver, own.relabel()?)));
+        let opened = apart(&format!("the secrets of {name}"), READ, work).await;
+        match opened.and_then(|opened| opened) {
             Ok(opened) => break opened,
             Err(why) => tracing::error!("remote write to {name} cannot begin: {}", quote(why)),
         }
@@ -121,13 +130,8 @@ impl Sender<'_> {
                 at = self.pass_lost(at).await;
                 let step = self.common.history.step();
                 let span = step.saturating_mul((WINDOW / i64::max(series, 1)).max(1)).min(LONGEST.max(step));
-                let (history, from) = (self.common.history.clone(), at + 1);
-                let to = newest.min(at.saturating_add(span));
-                let Ok(window) = tokio::task::spawn_blocking(move || history.window(from, to)).await else {
-                    return tracing::error!(
-                        "remote write to {} ended: the history cannot be read",
-                        self.name
-                    );
+                let Some(window) = self.read(at + 1, newest.min(at.saturating_add(span))).await else {
+                    return tracing::error!("remote write to {} ended: the history panicked", self.name);
                 };
                 series = i64::try_from(window.series.len()).unwrap_or(i64::MAX).max(series / 2);
                 let to = window.to;
@@ -140,6 +144,25 @@ impl Sender<'_> {
                 return;
             }
         }
+    }
+
+    /// The samples of these times. Where the file cannot be read they are asked for again; what is missing then is counted.
+    async fn read(&self, from: i64, to: i64) -> Option<Window> {
+        for tries in 1.. {
+            let history = self.common.history.clone();
+            let window = tokio::task::spawn_blocking(move || history.window(from, to)).await.ok()?;
+            match &window.missing {
+                None => return Some(window),
+                Some(_) if tries < READS => tokio::time::sleep(AGAIN).await,
+                Some(why) => {
+                    let lost = (window.to - from + 1) as f64 / 1000.0;
+                    self.common.own.writes.lost(&self.name, lost);
+                    tracing::warn!("{lost} s are not whole for {}: {}", self.name, quote(why));
+                    return Some(window);
+                }
+            }
+        }
+        None
     }
 
     /// What is in the file is older than what memory has, and goes first.

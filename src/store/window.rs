@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::{History, covers};
-use crate::promql::{Labels, Sample, Select, Selection};
+use crate::promql::{Labels, Sample, Select, Selection, Storage};
 
 /// All samples of some time.
 #[derive(Debug, Default, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Window {
     pub to: i64,
     /// The samples of each series, in the order of their times. A staleness mark where a series ended.
     pub series: Vec<(Labels, Vec<Sample>)>,
+    /// Why samples of this time are missing that are on disk; nothing where none are.
+    pub missing: Option<String>,
 }
 
 impl History {
@@ -59,7 +61,7 @@ impl History {
     #[must_use]
     pub fn window(&self, from: i64, to: i64) -> Window {
         let mut to = to;
-        {
+        let whole = {
             let head = self.head.lock();
             let open = head.open_span();
             if covers(head.span(), from, to) && head.blocks(from, to).next().is_none() {
@@ -67,17 +69,18 @@ impl History {
                     let samples = head.open_within(id, from, to);
                     (!samples.is_empty()).then(|| (labels.clone(), samples))
                 });
-                return Window { to, series: series.collect() };
+                return Window { to, series: series.collect(), missing: None };
             }
             // What is sealed comes first: the open block is then read as above.
             if let Some((first, _)) = open.filter(|(first, _)| *first > from) {
                 to = to.min(first - 1);
             }
-        }
+            covers(head.span(), from, to)
+        };
         let mut series = Vec::new();
         let selection =
             Selection { matchers: &[], from, to, step: 0, width: to.saturating_sub(from).saturating_add(1) };
-        // What cannot be read is in the log and in the status.
+        // It answers with what can be read; what cannot is in the log and in the status.
         let _ = self.select(&selection, &mut |labels, samples| {
             let within: Vec<Sample> =
                 samples.iter().filter(|sample| (from..=to).contains(&sample.t)).copied().collect();
@@ -86,6 +89,6 @@ impl History {
             }
             Ok(())
         });
-        Window { to, series }
+        Window { to, series, missing: if whole { None } else { self.note() } }
     }
 }

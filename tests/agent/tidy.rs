@@ -43,7 +43,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("respond", 4, &["provision", "source", "store"]),
     ("ask", 4, &["provision", "store"]),
     ("remote_write", 4, &["provision", "source", "store"]),
-    ("pushgateway", 4, &["provision"]),
+    ("pushgateway", 4, &["provision", "source"]),
     ("simulate", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{Client, Part, body};
-use crate::client::causes;
+use crate::client::{causes, retry_after};
+use crate::clock::now;
 use crate::provision::answer::Answer;
 
 /// What a receiver said.
@@ -41,7 +42,7 @@ impl Client {
             .await
             .map_err(|why| format!("cannot reach {}: {}", self.root, causes(&why.without_url())))?;
         let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        let retry_after = number(RETRY_AFTER.as_str()).map(Duration::from_secs);
+        let retry_after = retry_after(response.headers(), now().wall);
         let written = number("x-prometheus-remote-write-samples-written");
         let status = response.status().as_u16();
         // What it said counts, also where the rest of the answer does not come.

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::hub::Hub;
+use crate::provision::hash;
 use crate::source::aside::apart;
 use crate::trace::{Batch, Collection};
 use lane::Lane;
@@ -57,7 +58,7 @@ impl TargetTask {
         let name = target.url.shown();
         let spool = folder.filter(|_| settings.queue.disk.0 > 0).map(|folder| {
             // A folder for each target: the same after a restart.
-            let own = folder.join("traces").join(format!("{:016x}", fnv(target.url.expose())));
+            let own = folder.join("traces").join(hash(target.url.expose()));
             Spool::new(own, settings.queue.disk.0)
         });
         let lane = Arc::new(Lane::new(name, settings.queue.memory.0, packs(target), spool));
@@ -205,12 +206,6 @@ pub struct Report {
 
 /// The targets that are given to, and spans that are not sampled.
 type To = (Arc<ArcSwap<Vec<Arc<Lane>>>>, Arc<AtomicU64>);
-
-/// 64 bits of FNV-1a: the same in each process, as names in files must be.
-fn fnv(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-}
 
 /// Takes what the hub collected and gives it to each target, at the interval or when it is much; once more at the end.
 async fn collect(hub: Arc<Hub>, (lanes, unsampled): To, interval: Duration, stop: CancellationToken) {

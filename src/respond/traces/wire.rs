@@ -9,12 +9,12 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{StatusCode, Url};
 
 use super::request::ExportRequest;
 use super::settings::{Compression, Protocol, Target};
-use crate::client::causes;
+use crate::client::{causes, retry_after};
 use crate::clock::now;
 use crate::protobuf::{Fields, Value, messages};
 use crate::provision::endpoint::{Endpoint, Transport};
@@ -140,7 +140,9 @@ fn http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
     let said = said(field_text(body, 2).unwrap_or_default());
     let why = format!("it answers {}{said}", status.as_u16());
     match status.as_u16() {
-        429 | 502 | 503 | 504 => Verdict::Later { after: retry_after(headers), why },
+        429 | 502 | 503 | 504 => {
+            Verdict::Later { after: retry_after(headers, now().wall).map(|after| after.min(LONGEST)), why }
+        }
         401 | 403 => Verdict::Unknown { why },
         _ => Verdict::Never { why },
     }
@@ -178,14 +180,8 @@ fn grpc(status: StatusCode, headers: &HeaderMap, trailers: Option<&HeaderMap>, b
 /// What an `ExportTraceServiceResponse` says of a part.
 fn taken(response: &[u8]) -> Verdict {
     let partial = messages(response, 1).last().unwrap_or_default();
-    let number = |field| {
-        Fields::of(partial).find_map(|(at, value)| match value {
-            Value::Varint(number) if at == field => Some(number),
-            _ => None,
-        })
-    };
     let why: String = field_text(partial, 2).unwrap_or_default().chars().take(SHOWN).collect();
-    Verdict::Taken { rejected: number(1).unwrap_or_default(), why }
+    Verdict::Taken { rejected: field_number(partial, 1), why }
 }
 
 /// The text in a field of a message.
@@ -193,40 +189,18 @@ fn field_text(message: &[u8], field: u32) -> Option<&str> {
     messages(message, field).last().and_then(|text| std::str::from_utf8(text).ok())
 }
 
+/// The number in a field of a message; 0 where it has none, as protobuf has it.
+fn field_number(message: &[u8], field: u32) -> u64 {
+    let number = |(at, value)| match value {
+        Value::Varint(number) if at == field => Some(number),
+        _ => None,
+    };
+    Fields::of(message).find_map(number).unwrap_or_default()
+}
+
 fn said(text: &str) -> String {
     let text: String = text.trim().chars().take(SHOWN).collect();
     if text.is_empty() { text } else { format!(": {text}") }
-}
-
-/// How long a target wants to be left alone: seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = text.parse::<u64>().ok().or_else(|| {
-        let at = httpdate(text)?;
-        Some(at.saturating_sub(now().wall / 1_000_000_000))
-    });
-    seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST))
-}
-
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the one form of a date that is sent.
-fn httpdate(text: &str) -> Option<u64> {
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let mut word = || words.next();
-    let (day, month, year, time, zone) = (word()?, word()?, word()?, word()?, word()?);
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month)? as u64 + 1;
-    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
-    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if zone != "GMT" || !(1970..3000).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59
-    {
-        return None;
-    }
-    // Days since 1970: years begin in March, so that a leap day is their last.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// The delay of a `RetryInfo` in the details of a `google.rpc.Status`.
@@ -237,16 +211,9 @@ fn retry_info(text: &str) -> Option<Duration> {
         .find(|any| field_text(any, 1) == Some("type.googleapis.com/google.rpc.RetryInfo"))?;
     let info = messages(any, 2).last()?;
     let delay = messages(info, 1).last().unwrap_or_default();
-    let number = |field| {
-        let found = Fields::of(delay).find_map(|(at, value)| match value {
-            Value::Varint(number) if at == field => Some(number),
-            _ => None,
-        });
-        found.unwrap_or_default()
-    };
     // Negative ones have the highest bit.
-    let nanos = u32::try_from(number(2)).unwrap_or_default().min(999_999_999);
-    let seconds = number(1);
+    let nanos = u32::try_from(field_number(delay, 2)).unwrap_or_default().min(999_999_999);
+    let seconds = field_number(delay, 1);
     let seconds = if seconds > u64::MAX / 2 { 0 } else { seconds };
     Some(Duration::new(seconds.min(LONGEST.as_secs()), nanos))
 }
@@ -287,20 +254,6 @@ mod tests {
         assert!(matches!(answer(401, &[], &[]), Verdict::Unknown { .. }));
         let status = [&[0x08, 3, 0x12, 5][..], b"wrong"].concat();
         assert_eq!(answer(400, &[], &status), Verdict::Never { why: "it answers 400: wrong".to_owned() });
-    }
-
-    #[test]
-    fn dates_are_read() {
-        assert_eq!(httpdate("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(httpdate("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
-        assert_eq!(httpdate("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        for bad in
-            ["", "7", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 6 Foo 1994 1:2:3 GMT", "Sun, 06 Nov 1994 08 GMT"]
-        {
-            assert_eq!(httpdate(bad), None, "{bad}");
-        }
-        let past = headers(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        assert_eq!(retry_after(&past), Some(Duration::ZERO));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! What is done with the streams is not known here. The agent and `neural-exporter devices` look for them in this one
 //! way.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::net::UdpSocket;
 
 use super::settings::{Scope, Settings};
 use super::table::{Responder, Table};
+use crate::backoff::draw;
 use crate::decode::lsl::{Info, Odd, talk};
 use crate::event::Fault;
 use crate::source::names;
@@ -73,7 +73,7 @@ impl Search {
             here: here(),
             peers: Vec::new(),
             names: 0,
-            first_id: RandomState::new().build_hasher().finish() >> 1,
+            first_id: draw() >> 1,
             round: 0,
             table: Table::default(),
             odd: Vec::new(),
