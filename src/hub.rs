@@ -119,7 +119,12 @@ impl Hub {
 
     /// Appends every series to `out` as it is at `now`, a slice at a time.
     pub fn write(&self, format: Format, now: Timestamp, out: &mut Vec<u8>) {
-        let mut cursor = Some(Cursor::new(now));
+        self.write_from(format, Cursor::new(now), out);
+    }
+
+    /// The same from a cursor on, with what it says.
+    pub fn write_from(&self, format: Format, cursor: Cursor, out: &mut Vec<u8>) {
+        let mut cursor = Some(cursor);
         while let Some(from) = cursor {
             cursor = self.lock().registry.write(format, &from, SLICE, out);
         }

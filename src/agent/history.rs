@@ -9,8 +9,8 @@ use crate::history::Target;
 use crate::http::Forget;
 use crate::listen::Address;
 use crate::promql::Storage;
-use crate::remote_write::{Common, Senders};
-use crate::store::{History, Observer, Running};
+use crate::remote_write::{self, Common, Senders};
+use crate::store::{History, Observer, Running, Scrape};
 
 /// The file in which the agent of a configuration keeps its history.
 #[must_use]
@@ -45,7 +45,14 @@ impl Agent {
         let target = Target { job: self.config.alerts.job.clone(), instance: self.instance() };
         let options = settings.options(folder, target, self.config.limits.series);
         let site = self.site.clone();
-        let running = History::start(options, Box::new(move |read| site.scrape(read)), Some(observer));
+        // Nobody else is told when a series began.
+        let begins = self.config.remote_write.iter().any(remote_write::Settings::tells_begins);
+        let scrape: Box<Scrape> = if begins {
+            Box::new(move |read| site.scrape_with_begins(read))
+        } else {
+            Box::new(move |read| site.scrape(read))
+        };
+        let running = History::start(options, scrape, Some(observer));
         let running = running
             .inspect_err(|error| tracing::warn!(%error, "there is no history: no thread for it"))
             .ok()?;

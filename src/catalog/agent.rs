@@ -58,6 +58,7 @@ pub static PAGE: Page = Page {
         &PROVISION_OBJECTS,
         &REMOTE_WRITE_SENT,
         &REMOTE_WRITE_DROPPED,
+        &REMOTE_WRITE_EXEMPLARS,
         &REMOTE_WRITE_RETRIES,
         &REMOTE_WRITE_LOST,
         &REMOTE_WRITE_LAG,
@@ -421,6 +422,15 @@ pub static REMOTE_WRITE_DROPPED: Metric = Metric {
     help: "Samples that a target of remote write did not get, by reason",
     note: "`rejected`: it answered with a status that no other try changes; of version 1.0 it is not known whether it took a part. `not_written`: it answered that it wrote fewer. `relabelled`: `write_relabel_configs` dropped them",
     labels: &["target", "reason"],
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Exemplars, and what became of them.
+pub static REMOTE_WRITE_EXEMPLARS: Metric = Metric {
+    name: "remote_write_exemplars",
+    help: "Exemplars for a target of remote write, by result",
+    note: "`sent`, or a reason as samples have them, or `forgotten`: the history keeps the last 10,000, in memory alone, and others came before these were sent",
+    labels: &["target", "result"],
     kind: Kind::Counter,
     ..Metric::BLANK
 };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::SeriesId;
 use super::block::{Block, BlockWriter};
-use super::exemplars::Exemplars;
+use super::exemplars::{ExemplarSlice, Exemplars};
 use super::line::{self, Names, Target};
 use crate::promql::{Labels, STALE, Sample, is_stale};
 
@@ -31,6 +31,10 @@ const SERIES: usize = size_of::<(u128, SeriesId)>() + size_of::<(SeriesId, Serie
 
 /// Samples of a series in a block at most: with the default interval ten minutes.
 pub const BLOCK: usize = 120;
+
+/// What stands before the second in which the series of the lines before it began to count; 0 where that is not known. No scraper gets
+/// such a line but the history.
+pub const BEGAN: &str = "# BEGAN ";
 
 /// A longer time without a scrape is a gap, ms.
 pub const GAP: i64 = 600_000;
@@ -76,6 +80,8 @@ struct Series {
     made: bool,
     /// When it was last in one.
     last: i64,
+    /// When it began to count, ms; 0 where that is not known.
+    began: i64,
 }
 
 /// Values of the open block. Most series of a minute do not change.
@@ -146,6 +152,8 @@ pub struct Taking<'h> {
     time: i64,
     /// Samples it held, and series that are new with it.
     counts: (usize, usize),
+    /// The series of the lines since the last comment.
+    latest: Vec<SeriesId>,
     /// What a store keeps of it.
     changes: Changes,
 }
@@ -192,6 +200,9 @@ impl Head {
     pub fn take(&mut self, time: i64) -> Taking<'_> {
         let jumps = |last: i64| time <= last || time.saturating_sub(last) > GAP;
         let jumped = self.times.last().is_some_and(|&last| jumps(last));
+        if self.times.last().is_some_and(|&last| time < last) {
+            self.exemplars.set_back(time);
+        }
         let sealed = if jumped || self.times.len() >= BLOCK { self.seal() } else { None };
         self.times.push(time);
         let place = self.times.len() - 1;
@@ -200,6 +211,7 @@ impl Head {
             place,
             time,
             counts: (0, 0),
+            latest: Vec::new(),
             changes: Changes { time, whole: place == 0, sealed, ..Changes::default() },
         }
     }
@@ -295,7 +307,17 @@ impl Head {
         let column = Column::Same { value: 0.0, count: 0 };
         self.series.insert(
             id,
-            Series { text, labels, first: 0, column, value: None, live: true, made: false, last: time },
+            Series {
+                text,
+                labels,
+                first: 0,
+                column,
+                value: None,
+                live: true,
+                made: false,
+                last: time,
+                began: 0,
+            },
         );
         Some(id)
     }
@@ -399,6 +421,18 @@ impl Head {
         self.exemplars.between(from, to)
     }
 
+    /// Exemplars to be passed on that scrapes showed up to this time, from number `since` on.
+    #[must_use]
+    pub fn shown_exemplars(&self, since: u64, to: i64) -> ExemplarSlice<'_> {
+        self.exemplars.shown(since, to)
+    }
+
+    /// When a series began to count whose scrapes say so, ms: what it was at that time and later is of this life.
+    #[must_use]
+    pub fn began(&self, id: SeriesId) -> Option<i64> {
+        self.series.get(&id).map(|series| series.began).filter(|began| *began != 0)
+    }
+
     /// The samples of a series in the open block.
     pub fn open(&self, id: SeriesId) -> impl Iterator<Item = Sample> {
         self.series.get(&id).into_iter().flat_map(|series| series.open(&self.times))
@@ -490,13 +524,27 @@ impl Taking<'_> {
     /// Takes the text of a scrape, or whole lines of it.
     pub fn text(&mut self, text: &str) {
         for line in text.lines() {
-            let Some((series, value, rest)) = line::split(line) else { continue };
+            let Some((series, value, rest)) = line::split(line) else {
+                self.comment(line);
+                continue;
+            };
             if !self.head.names.take(series) {
                 continue;
             }
             let id = self.sample(series, value);
             if let Some((id, exemplar)) = id.zip(rest.strip_prefix("# ")) {
-                self.head.exemplars.take(id, exemplar);
+                self.head.exemplars.take(id, exemplar, self.time);
+            }
+            self.latest.extend(id);
+        }
+    }
+
+    /// Takes a line that is no sample: it may say when the series of the lines before it began.
+    fn comment(&mut self, line: &str) {
+        let began = line.strip_prefix(BEGAN).and_then(|seconds| seconds.parse::<i64>().ok());
+        for id in self.latest.drain(..) {
+            if let Some((began, series)) = began.zip(self.head.series.get_mut(&id)) {
+                series.began = began.saturating_mul(1_000);
             }
         }
     }
@@ -508,6 +556,10 @@ impl Taking<'_> {
         // The first scrape of a block stands by itself.
         let before = series.value.filter(|_| self.place > 0 && series.live);
         series.push(self.place, value);
+        if !series.live {
+            // Another life.
+            series.began = 0;
+        }
         series.live = true;
         series.last = self.time;
         self.counts.0 += 1;

@@ -11,7 +11,8 @@ mod pieces;
 pub use bits::take_varint;
 pub use block::Block;
 pub use chunk::{MOST, decode, encode, put_value, take_value};
-pub use head::{BLOCK, Changes, GAP, Head, Limits, Taking};
+pub use exemplars::ExemplarSlice;
+pub use head::{BEGAN, BLOCK, Changes, GAP, Head, Limits, Taking};
 pub use line::{Names, Target, series_of, timed};
 pub use pieces::Pieces;
 

@@ -58,8 +58,9 @@ use crate::alert::Group;
 use crate::alert::health::Elsewhere;
 use crate::alert::incident::Desk;
 use crate::clock::now;
+use crate::history::BEGAN;
 use crate::hub::Hub;
-use crate::metrics::{Answered, Format, Own, SeriesRefusal};
+use crate::metrics::{Answered, Cursor, Format, Own, SeriesRefusal};
 use crate::promql::Storage;
 use crate::view::html::{self, InEffect};
 use crate::view::report;
@@ -369,7 +370,7 @@ impl Site {
         #[expect(clippy::disallowed_methods, reason = "how long a scrape takes is measured here")]
         let began = Instant::now();
         let wanted = accept::format(headers);
-        let out = self.write(wanted.format);
+        let out = self.write(wanted.format, None);
         self.own.scrape_size.set(i64::try_from(out.len()).unwrap_or(i64::MAX));
         let (body, gzip) =
             if accept::gzip(headers) { self.buffers.compress(out) } else { (self.buffers.lend(out), false) };
@@ -377,11 +378,11 @@ impl Site {
         reply::exposition(body, &wanted.content_type, gzip)
     }
 
-    /// Everything as text.
-    fn write(&self, format: Format) -> Vec<u8> {
+    /// Everything as text; with a comment behind each counter and histogram that says when it began, if these are its words.
+    fn write(&self, format: Format, began: Option<&'static str>) -> Vec<u8> {
         let mut out = self.buffers.take();
         let at = now();
-        self.hub.write(format, at, &mut out);
+        self.hub.write_from(format, Cursor::new(at).saying(began), &mut out);
         self.own.write(format, at, || self.refresh(), &mut out);
         if format == Format::OpenMetrics {
             out.extend_from_slice(b"# EOF\n");
@@ -392,12 +393,21 @@ impl Site {
     /// What a scraper gets now that knows text format 0.0.4 alone.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
-        self.write(Format::Classic)
+        self.write(Format::Classic, None)
     }
 
     /// Hands over what a Prometheus would get now.
     pub fn scrape(&self, read: &mut dyn FnMut(&str)) {
-        let out = self.write(Format::OpenMetrics);
+        self.scrape_saying(None, read);
+    }
+
+    /// The same, and when each counter and histogram began, as the history reads it.
+    pub fn scrape_with_begins(&self, read: &mut dyn FnMut(&str)) {
+        self.scrape_saying(Some(BEGAN), read);
+    }
+
+    fn scrape_saying(&self, began: Option<&'static str>, read: &mut dyn FnMut(&str)) {
+        let out = self.write(Format::OpenMetrics, began);
         if let Ok(text) = str::from_utf8(&out) {
             read(text);
         }

@@ -188,7 +188,7 @@ pub(super) struct DroppedSamples {
     pub(super) reason: &'static str,
 }
 
-/// A push, and how it ended.
+/// A push, or what else a target may have, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct PushResult {
     /// The name of the server.

@@ -374,6 +374,7 @@ fn writes(r: &mut Client) -> Writes {
     Writes {
         sent: enter(r, &agent::REMOTE_WRITE_SENT, Family::default()),
         dropped: enter(r, &agent::REMOTE_WRITE_DROPPED, Family::default()),
+        exemplars: enter(r, &agent::REMOTE_WRITE_EXEMPLARS, Family::default()),
         retries: enter(r, &agent::REMOTE_WRITE_RETRIES, Family::default()),
         lost: enter(r, &agent::REMOTE_WRITE_LOST, Family::default()),
         lag: enter(r, &agent::REMOTE_WRITE_LAG, Family::default()),

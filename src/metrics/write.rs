@@ -25,20 +25,30 @@ pub struct Cursor {
     now: Timestamp,
     /// The family that was cut, and the labels of the last series written of it.
     cut: Option<(Box<str>, Box<str>)>,
+    /// What stands in a comment before the second in which a counter or histogram began, where that is wanted.
+    began: Option<&'static str>,
 }
 
 impl Cursor {
     /// The beginning of a scrape at this time.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now, cut: None }
+        Self { now, cut: None, began: None }
+    }
+
+    /// The same with a comment behind each counter and histogram, which says when it began: these words, and the second since the epoch, 0
+    /// where that is not known.
+    #[must_use]
+    pub fn saying(mut self, began: Option<&'static str>) -> Self {
+        self.began = began;
+        self
     }
 }
 
 impl Registry {
     /// Appends about `lines` lines after the cursor. Returns where to continue, or `None` at the end.
     pub fn write(&self, format: Format, cursor: &Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
-        let (mut left, now) = (lines, cursor.now);
+        let (mut left, now, began) = (lines, cursor.now, cursor.began);
         let (mut position, mut after) = match &cursor.cut {
             Some((family, labels)) => match self.position(family) {
                 Ok(position) => (position, Some(labels.clone())),
@@ -49,15 +59,18 @@ impl Registry {
         };
         while let Some(&id) = self.order.get(position) {
             let family = self.families.get(id as usize)?;
-            let mut page =
-                Page { family, format, created: self.created && format == Format::OpenMetrics, now, out };
+            let created = self.created && format == Format::OpenMetrics;
+            let mut page = Page { family, format, created, began, now, out };
             if after.is_none() && family.len() > 0 {
                 page.head();
             }
             for series in family.series(after.as_deref()) {
                 left = left.saturating_sub(page.series(series));
                 if left == 0 {
-                    return Some(Cursor { now, cut: Some((family.name.clone(), series.labels.clone())) });
+                    return Some(Cursor {
+                        cut: Some((family.name.clone(), series.labels.clone())),
+                        ..cursor.clone()
+                    });
                 }
             }
             after = None;
@@ -91,6 +104,7 @@ struct Page<'w> {
     family: &'w Family,
     format: Format,
     created: bool,
+    began: Option<&'static str>,
     now: Timestamp,
     out: &'w mut Vec<u8>,
 }
@@ -136,12 +150,25 @@ impl Page<'_> {
     /// Writes one series; says how many lines that were.
     fn series(&mut self, series: &Series) -> usize {
         let lines = self.values(series);
-        if self.created && matches!(self.family.kind, Kind::Counter | Kind::Histogram) && !series.foreign {
+        if !matches!(self.family.kind, Kind::Counter | Kind::Histogram) {
+            return lines;
+        }
+        self.began(if series.foreign { 0 } else { series.born });
+        if self.created && !series.foreign {
             self.sample("_created", series, "");
             number::value(self.out, f64::from(series.born));
             self.out.push(b'\n');
+            // This one counts nothing.
+            self.began(0);
         }
         lines
+    }
+
+    fn began(&mut self, second: u32) {
+        let Some(began) = self.began else { return };
+        self.out.extend_from_slice(began.as_bytes());
+        number::value(self.out, f64::from(second));
+        self.out.push(b'\n');
     }
 
     fn values(&mut self, series: &Series) -> usize {

@@ -13,6 +13,7 @@ use super::labels::{DroppedSamples, PushResult, Pushed};
 pub struct Writes {
     pub(super) sent: Family<Pushed, Counter>,
     pub(super) dropped: Family<DroppedSamples, Counter>,
+    pub(super) exemplars: Family<PushResult, Counter>,
     pub(super) retries: Family<Pushed, Counter>,
     pub(super) lost: Family<Pushed, Counter<f64, AtomicU64>>,
     pub(super) lag: Family<Pushed, Gauge<f64, AtomicU64>>,
@@ -26,24 +27,38 @@ fn of(target: &str) -> Pushed {
 impl Writes {
     /// A target that nothing was sent to yet.
     pub fn begin(&self, target: &str) {
-        self.sent(target, 0);
+        self.sent(target, 0, 0);
         drop(self.retries.get_or_create_owned(&of(target)));
         self.lost(target, 0.0);
         self.pending(target, 0);
         for reason in ["rejected", "not_written", "relabelled"] {
-            self.dropped(target, reason, 0);
+            self.dropped(target, reason, 0, 0);
         }
+        self.forgotten(target, 0);
     }
 
-    /// The target has so many more samples.
-    pub fn sent(&self, target: &str, samples: u64) {
+    /// The target has so many more samples and exemplars.
+    pub fn sent(&self, target: &str, samples: u64, exemplars: u64) {
         self.sent.get_or_create_owned(&of(target)).inc_by(samples);
+        self.exemplars(target, "sent", exemplars);
     }
 
-    /// It does not get so many, for this reason.
-    pub fn dropped(&self, target: &str, reason: &'static str, samples: u64) {
+    /// It does not get so many samples and exemplars, for a reason that both have.
+    pub fn dropped(&self, target: &str, reason: &'static str, samples: u64, exemplars: u64) {
         let of = DroppedSamples { target: target.to_owned(), reason };
         self.dropped.get_or_create_owned(&of).inc_by(samples);
+        self.exemplars(target, reason, exemplars);
+    }
+
+    /// It does not get so many exemplars, because others took their room.
+    pub fn forgotten(&self, target: &str, exemplars: u64) {
+        self.exemplars(target, "forgotten", exemplars);
+    }
+
+    fn exemplars(&self, target: &str, result: &'static str, exemplars: u64) {
+        self.exemplars
+            .get_or_create_owned(&PushResult { target: target.to_owned(), result })
+            .inc_by(exemplars);
     }
 
     /// A request failed and is sent again.

@@ -5,6 +5,7 @@
 
 mod error;
 mod eval;
+mod exemplar;
 mod functions;
 pub mod json;
 mod labels;
@@ -22,6 +23,7 @@ mod worse;
 
 pub use error::{Error, Interrupt, Kind};
 pub use eval::{Answer, Element, Query, Series, Value, When, evaluate};
+pub use exemplar::Exemplar;
 pub use labels::{BUCKET, Labels, NAME, Pairs};
 pub use matcher::{Matcher, Op};
 pub use notation::{Point, read_labels, read_series};

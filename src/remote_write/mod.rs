@@ -3,6 +3,7 @@
 //! The history is the queue. Of each target no more is held than the samples of one window, so that one that is away costs a number
 //! in a file and nothing else.
 
+mod delivery;
 mod position;
 mod sender;
 mod settings;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::delivery::{Count, Delivery};
 use super::position::Position;
 use super::{Common, Settings};
 use crate::backoff::Backoff;
@@ -12,11 +13,10 @@ use crate::clock::now;
 use crate::decode::text::families::Families;
 use crate::decode::text::relabel::Relabel;
 use crate::event::Kind;
-use crate::promql::{Labels, NAME, Sample};
-use crate::provision::receiver::{Receiver, Reply};
+use crate::promql::{Exemplar, Labels, NAME, Sample};
 use crate::quote::quote;
 use crate::source::aside::apart;
-use crate::store::Window;
+use crate::store::{Stretch, Window};
 use crate::write_request::{Label, Series, Version, metadata};
 
 /// Samples of a window, so that what is held of it is bounded: some 2 MB, and the labels are the history's own.
@@ -32,33 +32,28 @@ const READS: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long the reading of secrets may take.
 const READ: Duration = Duration::from_secs(5);
-/// The longest pause that a server may ask for.
-const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// One target.
 struct Sender<'s> {
-    name: String,
+    delivery: Delivery<'s>,
     settings: &'s Settings,
-    receiver: Receiver,
     relabel: Option<Relabel>,
-    version: Version,
     common: Common,
     families: Families,
     /// When families are looked at again, ns of the steady clock.
     describe: u64,
-    backoff: Backoff,
-    /// Whether the last request failed, which is said once.
-    failing: bool,
-    /// When it may be said again that samples were rejected, ns of the steady clock.
-    say: u64,
+    /// Whether it was not told yet what they mean.
+    tell: bool,
+    /// The number of the first exemplar that was not passed on.
+    since: u64,
 }
 
-/// What became of a request.
-enum Fate {
-    /// The server has so many of the samples, and of the others it says why not.
-    Answered(u64),
-    /// It does not know this version.
-    OtherVersion,
+/// What a request has of one series.
+struct Part<'w> {
+    labels: Vec<Label<'w>>,
+    samples: &'w [Sample],
+    exemplars: &'w [Exemplar],
+    began: Option<i64>,
 }
 
 /// Runs until it is dropped. A target that is new gets what comes from `begun` on, ms.
@@ -79,21 +74,17 @@ pub(super) async fn run(settings: &Settings, common: Common, begun: i64) {
     common.own.writes.begin(&name);
     let position = Position::new(common.folder.clone(), &name);
     let at = Arc::new(AtomicI64::new(begun));
-    let queue = &settings.queue_config;
+    let (own, label) = (common.own.clone(), name.clone());
     let sender = Sender {
-        version: settings.version(),
-        backoff: Backoff::between(queue.min_backoff.0, queue.max_backoff.0),
+        delivery: Delivery::new(name, settings, receiver, own.clone()),
         families: Families::default(),
         describe: 0,
-        failing: false,
-        say: 0,
-        name,
+        tell: false,
+        since: 0,
         settings,
-        receiver,
         relabel,
         common,
     };
-    let (own, label) = (sender.common.own.clone(), sender.name.clone());
     let lag = async {
         loop {
             let lag = now().wall_milliseconds().saturating_sub(at.load(Ordering::Relaxed)).max(0);
@@ -112,7 +103,7 @@ impl Sender<'_> {
             // What was before the target was configured is not sent.
             Ok(None) => begun - 1,
             Err(why) => {
-                tracing::warn!("remote write to {} begins now: {}", self.name, quote(why));
+                tracing::warn!("remote write to {} begins now: {}", self.name(), quote(why));
                 now().wall_milliseconds() - 1
             }
         };
@@ -131,7 +122,7 @@ impl Sender<'_> {
                 let step = self.common.history.step();
                 let span = step.saturating_mul((WINDOW / i64::max(series, 1)).max(1)).min(LONGEST.max(step));
                 let Some(window) = self.read(at + 1, newest.min(at.saturating_add(span))).await else {
-                    return tracing::error!("remote write to {} ended: the history panicked", self.name);
+                    return tracing::error!("remote write to {} ended: the history panicked", self.name());
                 };
                 series = i64::try_from(window.series.len()).unwrap_or(i64::MAX).max(series / 2);
                 let to = window.to;
@@ -150,14 +141,16 @@ impl Sender<'_> {
     async fn read(&self, from: i64, to: i64) -> Option<Window> {
         for tries in 1.. {
             let history = self.common.history.clone();
-            let window = tokio::task::spawn_blocking(move || history.window(from, to)).await.ok()?;
+            let since = self.since;
+            let read = tokio::task::spawn_blocking(move || history.window(from, to, since));
+            let window = read.await.ok()?;
             match &window.missing {
                 None => return Some(window),
                 Some(_) if tries < READS => tokio::time::sleep(AGAIN).await,
                 Some(why) => {
                     let lost = (window.to - from + 1) as f64 / 1000.0;
-                    self.common.own.writes.lost(&self.name, lost);
-                    tracing::warn!("{lost} s are not whole for {}: {}", self.name, quote(why));
+                    self.common.own.writes.lost(self.name(), lost);
+                    tracing::warn!("{lost} s are not whole for {}: {}", self.name(), quote(why));
                     return Some(window);
                 }
             }
@@ -186,10 +179,10 @@ impl Sender<'_> {
         match oldest {
             Some(oldest) if oldest > at.saturating_add(self.common.history.step()) => {
                 let lost = (oldest - at) as f64 / 1000.0;
-                self.common.own.writes.lost(&self.name, lost);
+                self.common.own.writes.lost(self.name(), lost);
                 tracing::warn!(
                     "{lost} s are lost for {}: the history does not have them any longer",
-                    self.name
+                    self.name()
                 );
                 oldest - 1
             }
@@ -199,27 +192,35 @@ impl Sender<'_> {
 
     /// Sends all of it, in the order of time for each series.
     async fn send_window(&mut self, window: &Window, behind: bool) {
+        self.since = window.next;
+        self.common.own.writes.forgotten(self.name(), window.gone);
+        if window.series.is_empty() {
+            return;
+        }
         if now().steady >= self.describe {
             self.describe().await;
         }
         let most = self.settings.queue_config.max_samples_per_send.max(1);
-        let mut left: u64 = window.series.iter().map(|(_, samples)| samples.len() as u64).sum();
-        let mut request: Vec<(Vec<Label<'_>>, &[Sample])> = Vec::new();
+        let mut left: u64 = window.series.iter().map(|stretch| stretch.samples.len() as u64).sum();
+        let mut request: Vec<Part<'_>> = Vec::new();
         let mut count = 0;
-        for (labels, samples) in &window.series {
+        for Stretch { labels, samples, exemplars, began } in &window.series {
             let Some(labels) = self.labels(labels) else {
-                self.dropped("relabelled", samples.len() as u64);
-                left -= samples.len() as u64;
+                let all = Count { samples: samples.len() as u64, exemplars: exemplars.len() as u64 };
+                self.delivery.dropped("relabelled", all);
+                left -= all.samples;
                 continue;
             };
             let mut samples = samples.as_slice();
             while !samples.is_empty() {
                 let (now, later) = samples.split_at(samples.len().min(most - count));
-                request.push((labels.clone(), now));
+                // A series is there before its exemplars are.
+                let exemplars = if later.is_empty() { exemplars.as_slice() } else { &[] };
+                request.push(Part { labels: labels.clone(), samples: now, exemplars, began: *began });
                 count += now.len();
                 samples = later;
                 if count == most {
-                    self.common.own.writes.pending(&self.name, left);
+                    self.pending(left);
                     self.send(&request, behind).await;
                     left -= count as u64;
                     (count, request) = (0, Vec::new());
@@ -227,10 +228,19 @@ impl Sender<'_> {
             }
         }
         if count > 0 {
-            self.common.own.writes.pending(&self.name, left);
+            self.pending(left);
             self.send(&request, behind).await;
         }
-        self.common.own.writes.pending(&self.name, 0);
+        self.pending(0);
+        self.tell_metadata().await;
+    }
+
+    fn pending(&self, samples: u64) {
+        self.common.own.writes.pending(self.name(), samples);
+    }
+
+    fn name(&self) -> &str {
+        &self.delivery.name
     }
 
     /// The labels that a series is sent with; nothing if it is not wanted.
@@ -250,94 +260,38 @@ impl Sender<'_> {
     }
 
     /// Sends one request until the server has answered it.
-    async fn send(&mut self, request: &[(Vec<Label<'_>>, &[Sample])], behind: bool) {
-        let count: u64 = request.iter().map(|(_, samples)| samples.len() as u64).sum();
+    async fn send(&mut self, request: &[Part<'_>], behind: bool) {
+        let count = Count {
+            samples: request.iter().map(|part| part.samples.len() as u64).sum(),
+            exemplars: request.iter().map(|part| part.exemplars.len() as u64).sum(),
+        };
         loop {
             let of = |labels: &[Label<'_>]| {
                 let name = labels.iter().find(|(name, _)| name == NAME);
                 name.and_then(|(_, name)| self.families.get(name))
             };
             let series: Vec<Series<'_>> = (request.iter())
-                .map(|(labels, samples)| Series { labels, samples, family: of(labels) })
+                .map(|Part { labels, samples, exemplars, began }| Series {
+                    labels,
+                    samples,
+                    exemplars,
+                    began: *began,
+                    family: of(labels),
+                })
                 .collect();
-            let body = self.version.body(&series);
+            let body = self.delivery.version.body(&series);
             drop(series);
-            match self.post(body, count).await {
-                Fate::Answered(written) => {
-                    self.common.own.writes.sent(&self.name, written);
-                    break;
-                }
-                Fate::OtherVersion => {
-                    tracing::warn!("{} does not take remote write 2.0; it gets 1.0", self.name);
-                    self.version = Version::V1;
-                }
+            if self.delivery.deliver(&body, count).await {
+                break;
             }
         }
         if behind {
             let rate = self.settings.queue_config.catch_up_samples_per_second.max(1);
-            tokio::time::sleep(Duration::from_secs_f64(count as f64 / f64::from(rate))).await;
+            tokio::time::sleep(Duration::from_secs_f64(count.samples as f64 / f64::from(rate))).await;
         }
     }
 
-    /// Posts a body with so many samples until there is an answer that another try would not change.
-    async fn post(&mut self, body: Vec<u8>, count: u64) -> Fate {
-        let packed = match snap::raw::Encoder::new().compress_vec(&body) {
-            Ok(packed) => packed,
-            // Only what has more than 4 GiB cannot be packed.
-            Err(why) => {
-                self.refused("rejected", count, &why.to_string());
-                return Fate::Answered(0);
-            }
-        };
-        loop {
-            let (kind, header) = (self.version.content_type(), self.version.header());
-            let (why, wait) = match self.receiver.post(kind, header, packed.clone()).await {
-                Err(why) => (why, None),
-                Ok(reply) => match judge(&reply, self.version, count) {
-                    Judgement::Retry => (reply.why, reply.retry_after),
-                    Judgement::OtherVersion => return Fate::OtherVersion,
-                    Judgement::Over { written, reason } => {
-                        if std::mem::take(&mut self.failing) {
-                            tracing::info!("remote write to {} works again", self.name);
-                        }
-                        let queue = &self.settings.queue_config;
-                        self.backoff = Backoff::between(queue.min_backoff.0, queue.max_backoff.0);
-                        if let Some(reason) = reason {
-                            self.refused(reason, count.saturating_sub(written), &reply.why);
-                        }
-                        return Fate::Answered(written);
-                    }
-                },
-            };
-            self.common.own.writes.retried(&self.name);
-            if !std::mem::replace(&mut self.failing, true) {
-                tracing::warn!(
-                    "remote write to {} is tried again until it succeeds: {}",
-                    self.name,
-                    quote(why)
-                );
-            }
-            let pause = self.backoff.delay();
-            tokio::time::sleep(wait.map_or(pause, |wait| wait.min(PATIENCE).max(pause))).await;
-        }
-    }
-
-    /// Counts samples that the server does not take, and says so once a minute.
-    fn refused(&mut self, reason: &'static str, count: u64, why: &str) {
-        self.dropped(reason, count);
-        if now().steady >= self.say {
-            self.say = now().steady + DESCRIBED;
-            tracing::warn!("{} does not take {count} samples: {}", self.name, quote(why));
-        }
-    }
-
-    fn dropped(&self, reason: &'static str, count: u64) {
-        if count > 0 {
-            self.common.own.writes.dropped(&self.name, reason, count);
-        }
-    }
-
-    /// Looks at what families mean, and tells it where it is not told with each series.
+    /// Looks at what families mean.
     async fn describe(&mut self) {
         self.describe = now().steady + DESCRIBED;
         let scrape = self.common.scrape.clone();
@@ -347,69 +301,13 @@ impl Sender<'_> {
             families
         });
         self.families = read.await.unwrap_or_default();
-        if self.version == Version::V1 {
-            self.post(metadata(self.families.iter()), 0).await;
-        }
+        self.tell = true;
     }
-}
 
-#[derive(Debug, PartialEq)]
-enum Judgement {
-    /// The same may succeed later.
-    Retry,
-    OtherVersion,
-    /// The server has so many samples, and for this reason not the others.
-    Over {
-        written: u64,
-        reason: Option<&'static str>,
-    },
-}
-
-/// What an answer to a request with so many samples means.
-fn judge(reply: &Reply, version: Version, count: u64) -> Judgement {
-    let written = reply.written.map(|written| written.min(count));
-    match (reply.status, version) {
-        // A server of 1.0 that takes what it does not know for empty.
-        (415, Version::V2) => Judgement::OtherVersion,
-        (200..=299, Version::V2) if written.is_none() && count > 0 => Judgement::OtherVersion,
-        (200..=299, Version::V2) => {
-            let written = written.unwrap_or(count);
-            Judgement::Over { written, reason: (written < count).then_some("not_written") }
-        }
-        (200..=299, Version::V1) => Judgement::Over { written: count, reason: None },
-        (429, _) => Judgement::Retry,
-        (400..=499, _) => {
-            // Of 1.0 it is not known what of it the server took.
-            Judgement::Over { written: written.unwrap_or(0), reason: Some("rejected") }
-        }
-        _ => Judgement::Retry,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_decides_whether_it_is_sent_again() {
-        let over = |written, reason| Judgement::Over { written, reason };
-        for (status, written, version, want) in [
-            (204, None, Version::V1, over(10, None)),
-            (204, Some(10), Version::V2, over(10, None)),
-            (204, Some(7), Version::V2, over(7, Some("not_written"))),
-            (200, None, Version::V2, Judgement::OtherVersion),
-            (415, None, Version::V2, Judgement::OtherVersion),
-            (415, None, Version::V1, over(0, Some("rejected"))),
-            (400, None, Version::V1, over(0, Some("rejected"))),
-            (400, Some(4), Version::V2, over(4, Some("rejected"))),
-            (404, None, Version::V1, over(0, Some("rejected"))),
-            (429, None, Version::V2, Judgement::Retry),
-            (500, Some(3), Version::V2, Judgement::Retry),
-            (503, None, Version::V1, Judgement::Retry),
-            (302, None, Version::V1, Judgement::Retry),
-        ] {
-            let reply = Reply { status, retry_after: None, written, why: String::new() };
-            assert_eq!(judge(&reply, version, 10), want, "{status} {written:?} {version:?}");
+    /// Tells what families mean where it is not told with each series. Samples do not wait for it: what fails is told with the next look.
+    async fn tell_metadata(&mut self) {
+        if self.delivery.version == Version::V1 && std::mem::take(&mut self.tell) {
+            self.delivery.tell(&metadata(self.families.iter())).await;
         }
     }
 }

@@ -208,6 +208,12 @@ impl Settings {
         if steps.is_empty() { Ok(None) } else { Relabel::compile(&[], &[], steps).map(Some) }
     }
 
+    /// Whether it is told when counters and histograms began to count, which version 1.0 does not know.
+    #[must_use]
+    pub fn tells_begins(&self) -> bool {
+        self.protobuf_message == Message::V2
+    }
+
     /// The version that is sent first.
     pub(super) fn version(&self) -> Version {
         match self.protobuf_message {

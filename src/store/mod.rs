@@ -35,7 +35,7 @@ pub use retain::Retention;
 pub use scraper::{Observer, Scrape, Tick};
 pub use settings::Settings;
 pub use shelf::{Benchmarks, Folder};
-pub use window::Window;
+pub use window::{Stretch, Window};
 pub use writer::Status;
 
 /// What the history is to be, with every folder and label known.

@@ -8,6 +8,7 @@ use super::writer::Writer;
 use super::*;
 
 mod faults;
+mod window;
 
 const STEP: i64 = 5_000;
 const START: i64 = 1_764_460_800_000;

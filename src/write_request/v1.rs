@@ -1,22 +1,32 @@
 //! `prometheus.WriteRequest`, of version 1.0.
 
-use super::{Family, Series, kind, sample};
+use super::{Family, Series, kind, point};
 use crate::protobuf::{bytes, message, number};
 
 pub(super) fn body(all: &[Series<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for one in all {
         message(1, &mut out, |out| {
-            for (name, value) in one.labels {
-                message(1, out, |out| {
-                    bytes(1, name.as_bytes(), out);
-                    bytes(2, value.as_bytes(), out);
+            one.labels.iter().for_each(|(name, value)| label(name, value, out));
+            for of in one.samples {
+                message(2, out, |out| point((1, 2), of.v, of.t, out));
+            }
+            for of in one.exemplars {
+                message(3, out, |out| {
+                    of.labels.iter().for_each(|(name, value)| label(name, value, out));
+                    point((2, 3), of.v, of.t, out);
                 });
             }
-            one.samples.iter().for_each(|of| sample(2, *of, out));
         });
     }
     out
+}
+
+fn label(name: &str, value: &str, out: &mut Vec<u8>) {
+    message(1, out, |out| {
+        bytes(1, name.as_bytes(), out);
+        bytes(2, value.as_bytes(), out);
+    });
 }
 
 pub(super) fn metadata<'f>(families: impl Iterator<Item = (&'f str, &'f Family)>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Series, kind, sample};
+use super::{Series, kind, point};
 use crate::protobuf::{bytes, message, number, put_varint};
 
 /// Texts and their numbers. The first is the empty one.
@@ -27,17 +27,37 @@ impl<'s> Symbols<'s> {
     }
 }
 
+impl<'s> Symbols<'s> {
+    /// The numbers of names and values.
+    fn labels(&mut self, all: impl Iterator<Item = (&'s str, &'s str)>, out: &mut Vec<u8>) {
+        for (name, value) in all {
+            put_varint(self.number(name), out);
+            put_varint(self.number(value), out);
+        }
+    }
+}
+
 pub(super) fn body(all: &[Series<'_>]) -> Vec<u8> {
     let (mut symbols, mut out) = (Symbols::new(), Vec::new());
     for one in all {
         message(5, &mut out, |out| {
-            message(1, out, |out| {
-                for (name, value) in one.labels {
-                    put_varint(symbols.number(name), out);
-                    put_varint(symbols.number(value), out);
-                }
-            });
-            one.samples.iter().for_each(|of| sample(2, *of, out));
+            let labels = one.labels.iter().map(|(name, value)| (&**name, &**value));
+            message(1, out, |out| symbols.labels(labels, out));
+            for of in one.samples {
+                message(2, out, |out| {
+                    point((1, 2), of.v, of.t, out);
+                    one.began(*of).into_iter().for_each(|began| number(3, began.cast_unsigned(), out));
+                });
+            }
+            for of in one.exemplars {
+                message(4, out, |out| {
+                    message(1, out, |out| symbols.labels(of.labels.iter(), out));
+                    point((2, 3), of.v, of.t, out);
+                });
+            }
+            // Up to release candidate 3 of the specification it stands here, once for all samples; who knows the later one skips it.
+            let first = one.samples.first().and_then(|of| one.began(*of));
+            first.into_iter().for_each(|began| number(6, began.cast_unsigned(), out));
             let Some(family) = one.family else { return };
             message(5, out, |out| {
                 number(1, kind(family), out);

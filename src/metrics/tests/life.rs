@@ -150,6 +150,27 @@ fn series_say_when_they_began_if_wanted() {
         assert!(open.lines().any(|l| l == line), "{line}\n{open}");
     }
     assert!(!text(&r, Format::Classic).contains("_created"));
+    // The history hears it in comments, each behind the lines that it is of.
+    for created in [true, false] {
+        r.set_created(created);
+        let mut out = Vec::new();
+        let mut cursor = Some(Cursor::new(Timestamp::default()).saying(Some("# BEGAN ")));
+        while let Some(from) = cursor {
+            cursor = r.write(Format::OpenMetrics, &from, 3, &mut out);
+        }
+        let said = String::from_utf8(out).unwrap();
+        let without: String = said
+            .lines()
+            .filter(|line| !line.starts_with("# BEGAN"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(without, text(&r, Format::OpenMetrics));
+        let of = |name: &str| said.lines().skip_while(|line| !line.starts_with(name)).nth(1).unwrap();
+        assert_eq!(of("neural_stage_duration_seconds_count{"), "# BEGAN 50", "{said}");
+        assert_eq!(of("neural_stage_failures_total{"), "# BEGAN 50", "{said}");
+        assert_eq!(said.contains("_created"), created);
+        assert!(!created || of("neural_stage_failures_created{") == "# BEGAN 0", "{said}");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// How many samples it says that it wrote.
     pub written: Option<u64>,
+    /// How many exemplars.
+    pub exemplars_written: Option<u64>,
     /// What is wrong, in its words; empty where nothing is.
     pub why: String,
 }
@@ -44,12 +46,13 @@ impl Client {
         let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let retry_after = retry_after(response.headers(), now().wall);
         let written = number("x-prometheus-remote-write-samples-written");
+        let exemplars_written = number("x-prometheus-remote-write-exemplars-written");
         let status = response.status().as_u16();
         // What it said counts, also where the rest of the answer does not come.
         let body = body(response, Part::Beginning).await.unwrap_or_default();
         let answer = Answer { url: self.root.clone(), status, body, secrets: self.secrets.clone() };
         let why = answer.good().err().map(|failure| failure.to_string()).unwrap_or_default();
-        Ok(Reply { status, retry_after, written, why })
+        Ok(Reply { status, retry_after, written, exemplars_written, why })
     }
 }
 

@@ -162,18 +162,18 @@ fn what_cannot_be_read_costs_what_is_on_disk_and_is_said() {
     assert!(names > 5, "{names}");
     // Who passes on a time of which a part is on disk alone hears of it, and who needs nothing of the disk does not.
     let (start, end) = (START, START + 2_000 * STEP);
-    assert_eq!(history.window(start, end).missing.as_deref(), history.note().as_deref());
-    let recent = history.window(end - 10 * STEP, end);
+    assert_eq!(history.window(start, end, 0).missing.as_deref(), history.note().as_deref());
+    let recent = history.window(end - 10 * STEP, end, 0);
     assert!(recent.missing.is_none() && !recent.series.is_empty());
     *history.readers.lock() = Some(Arc::new(Readers::new(options.file.as_ref().unwrap())));
     assert_eq!((all(&history).len(), history.note()), (2_000, None));
     let mut from = start;
     let mut seen = Vec::new();
     while from <= end {
-        let window = history.window(from, end);
+        let window = history.window(from, end, 0);
         assert_eq!(window.missing, None);
-        let (_, samples) = window.series.iter().find(|(labels, _)| labels.name() == "a_total").unwrap();
-        seen.extend(samples.iter().map(|sample| (sample.t, sample.v)));
+        let found = window.series.iter().find(|stretch| stretch.labels.name() == "a_total").unwrap();
+        seen.extend(found.samples.iter().map(|sample| (sample.t, sample.v)));
         from = window.to + 1;
     }
     assert_eq!(seen, counter(0..2_000), "each once and in order");

@@ -255,10 +255,11 @@ pub(super) static BOARD: Board = Board {
             ])
             .beside(3)
             .empty("this agent pushes nothing"),
-            lines("Remote write", "cps", "Samples per second that a target accepted and that it did not get, and requests that are sent again.", &[
+            lines("Remote write", "cps", "Samples per second that a target accepted, samples and exemplars that it did not get, and requests that are sent again.", &[
                 q("sum by (instance, target) (rate(neural_remote_write_samples_total[$__rate_interval]))", "{{target}}"),
                 q("sum by (instance, target, reason) (rate(neural_remote_write_dropped_samples_total[$__rate_interval]))", "{{target}} {{reason}}"),
-                q("sum by (instance, target) (rate(neural_remote_write_retries_total[$__rate_interval]))", "{{target}} sent again"),
+                q("sum by (instance) (rate(neural_remote_write_exemplars_total{result!=\"sent\"}[$__rate_interval]))", "exemplars not sent"),
+                q("sum by (instance) (rate(neural_remote_write_retries_total[$__rate_interval]))", "sent again"),
             ])
             .beside(3)
             .empty("no remote write"),
