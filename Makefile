@@ -13,8 +13,8 @@ INSTALL ?= no
 VENV := .venv
 # The program that partners talk to. Another one is tested with `make partners AGENT=/usr/bin/neural-exporter`.
 AGENT ?= target/debug/neural-exporter
-# Tests that run at once. Most of them wait, so one more than there are cores.
-PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
+# Tests that run at once. Most of them wait most of the time, so three more than there are cores.
+PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 3 )))
 # The same in Rust, where even more of it is waiting.
 THREADS ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) * 3 )))
 # It remembers in `target` what failed, for the second run of `make partners`.

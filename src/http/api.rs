@@ -22,7 +22,7 @@ use super::{Groups, Reply, Site, reply};
 use crate::alert::{self, json::RuleFilter};
 use crate::clock::now;
 use crate::decode::text::families::Families;
-use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Recent, Storage, When, json};
+use crate::promql::{self, Error, Expr, Interrupt, Kind, Labels, NAME, Query, Recent, Storage, When, json};
 
 pub(super) use parameters::Parameters;
 use parameters::invalid;
@@ -218,35 +218,40 @@ impl Site {
 
 /// Threads that answer the questions of one request.
 const TOGETHER: usize = 2;
-/// Questions that a thread takes at a time: those of one thing stand beside each other, and what was read for one serves the next.
-const TAKEN: usize = 8;
-
 /// The answers to many questions, in their order, or the first error.
 fn ask_all(
     past: &dyn Storage,
     questions: &[(String, When)],
     until: &Until,
 ) -> Result<Vec<Option<promql::Value>>, Error> {
-    let parts: Vec<&[(String, When)]> = questions.chunks(TAKEN).collect();
+    let exprs: Vec<Expr> = questions.iter().map(|(text, _)| promql::parse(text)).collect::<Result<_, _>>()?;
+    // A thread takes all questions of a metric: what was read for one serves the next.
+    let mut places: Vec<usize> = (0..questions.len()).collect();
+    let metric = |place: &usize| exprs.get(*place).and_then(|expr| expr.metrics().next());
+    places.sort_by_cached_key(metric);
+    let parts: Vec<&[usize]> = places.chunk_by(|one, next| metric(one) == metric(next)).collect();
     let next = AtomicUsize::new(0);
     // Each thread has what it read for itself alone, and needs no lock.
     let work = || {
         let (recent, interrupt) = (Recent::of(past), || until.interrupt());
         let mut answers = Vec::new();
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = parts.get(place) else { return answers };
-            let ask = |(text, when): &(String, When)| {
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for place in *part {
+                let (Some(expr), Some((_, when))) = (exprs.get(*place), questions.get(*place)) else {
+                    continue;
+                };
                 let query = Query { max_samples: SAMPLES, interrupt: &interrupt, ..Query::new(*when) };
-                Ok(Some(promql::evaluate(&promql::parse(text)?, &query, &recent)?.value))
-            };
-            let answer: Result<Vec<_>, Error> = part.iter().map(ask).collect();
-            if answer.is_err() {
-                // Nobody needs the others.
-                next.store(parts.len(), Ordering::Relaxed);
+                let answer = promql::evaluate(expr, &query, &recent).map(|answer| Some(answer.value));
+                let failed = answer.is_err();
+                answers.push((*place, answer));
+                if failed {
+                    // Nobody needs the others.
+                    next.store(parts.len(), Ordering::Relaxed);
+                    return answers;
+                }
             }
-            answers.push((place, answer));
         }
+        answers
     };
     let mut answers = std::thread::scope(|scope| {
         let others = TOGETHER.min(parts.len()).saturating_sub(1);
@@ -263,8 +268,7 @@ fn ask_all(
         answers
     });
     answers.sort_by_key(|(place, _)| *place);
-    let answers: Result<Vec<_>, Error> = answers.into_iter().map(|(_, answer)| answer).collect();
-    Ok(answers?.into_iter().flatten().collect())
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn too_large() -> Error {

@@ -3,56 +3,96 @@
 //! A report asks for the same series a dozen times: how much a counter grew is seven selections of it. Here they are read and
 //! decoded once.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::fmt::Write;
-use std::rc::Rc;
+use std::ops::Range;
 
 use super::error::Error;
 use super::labels::Labels;
 use super::sample::Sample;
 use super::select::{Each, Select, Selection};
 
-/// Samples that are kept, 16 bytes each.
+/// Samples that are kept, 16 bytes each: 8 MiB.
 const MOST: usize = 1 << 19;
+/// After so many samples it begins again at the front. The less memory is touched, the less of it the system has to clear first.
+const ROUND: usize = MOST / 4;
 /// What is read before the time that is asked for, in milliseconds: questions look back by the lookback, or by an hour to the value
 /// that a counter had before.
 const MARGIN: i64 = 3_600_000;
 
-/// A storage that keeps what was read of another one, up to 8 MiB of samples. The memory that they take may be twice as much, and one more piece
-/// of it may wait to be used again.
+/// A storage that keeps what was read of another one, up to 8 MiB of samples.
 pub struct Recent<'s> {
     storage: &'s dyn Select,
-    kept: RefCell<VecDeque<(String, Rc<CachedSeries>)>>,
-    size: Cell<usize>,
-    /// The memory of what was let go, for what is read next: new memory would be cleared page by page.
-    spare: RefCell<Vec<Sample>>,
+    /// Away while it is used: a question within a question goes to the storage.
+    buffer: Cell<Option<Buffer>>,
 }
 
 impl std::fmt::Debug for Recent<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recent").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Recent").finish_non_exhaustive()
     }
+}
+
+/// The samples that were read last, in one piece of memory that is written again and again: new memory is cleared page by
+/// page, which takes longer than to decode what is written there.
+#[derive(Default)]
+struct Buffer {
+    samples: Vec<Sample>,
+    kept: Vec<CachedSeries>,
+    /// Where the next series are written.
+    next: usize,
 }
 
 /// The series of some matchers in a time.
 struct CachedSeries {
+    matchers: String,
     from: i64,
     to: i64,
-    /// The samples of all series, one after another.
-    samples: Vec<Sample>,
+    /// Where the samples of all of them are.
+    place: Range<usize>,
     /// Each series, and where its samples end.
     series: Vec<(Labels, usize)>,
 }
 
-impl CachedSeries {
-    fn each(&self, each: &mut Each<'_>) -> Result<(), Error> {
-        let mut start = 0;
-        self.series.iter().try_for_each(|(labels, end)| {
+impl Buffer {
+    fn find(&self, matchers: &str, from: i64, to: i64) -> Option<&CachedSeries> {
+        self.kept.iter().find(|one| one.matchers == matchers && one.from <= from && one.to >= to)
+    }
+
+    fn each(&self, found: &CachedSeries, each: &mut Each<'_>) -> Result<(), Error> {
+        let mut start = found.place.start;
+        found.series.iter().try_for_each(|(labels, end)| {
             let samples = self.samples.get(start..*end).unwrap_or_default();
             start = *end;
             each(labels, samples)
         })
+    }
+
+    /// Writes one more series of `new` over what was there; `false` where it has no room.
+    fn write(&mut self, labels: &Labels, samples: &[Sample], new: &mut CachedSeries) -> bool {
+        let start = new.place.end;
+        let end = start + samples.len();
+        if end > MOST {
+            return false;
+        }
+        self.kept.retain(|one| one.place.end <= start || end <= one.place.start);
+        if self.samples.capacity() == 0 {
+            // Only what is written takes memory.
+            self.samples.reserve_exact(MOST);
+        }
+        let (over, more) = samples.split_at(samples.len().min(self.samples.len().saturating_sub(start)));
+        if let Some(old) = self.samples.get_mut(start..start + over.len()) {
+            old.copy_from_slice(over);
+        }
+        self.samples.extend_from_slice(more);
+        new.place.end = end;
+        new.series.push((labels.clone(), end));
+        true
+    }
+
+    fn keep(&mut self, new: CachedSeries) {
+        self.next = if new.place.end < ROUND { new.place.end } else { 0 };
+        self.kept.push(new);
     }
 }
 
@@ -60,71 +100,49 @@ impl<'s> Recent<'s> {
     /// One that has kept nothing yet.
     #[must_use]
     pub fn of(storage: &'s dyn Select) -> Self {
-        Self { storage, kept: RefCell::default(), size: Cell::new(0), spare: RefCell::default() }
+        Self { storage, buffer: Cell::new(Some(Buffer::default())) }
     }
 
-    fn find(&self, key: &str, from: i64, to: i64) -> Option<Rc<CachedSeries>> {
-        let kept = self.kept.borrow();
-        let found = kept.iter().find(|(other, one)| other == key && one.from <= from && one.to >= to);
-        found.map(|(_, one)| one.clone())
-    }
-
-    fn keep(&self, key: String, new: CachedSeries) {
-        let mut kept = self.kept.borrow_mut();
-        let mut size = self.size.get() + new.samples.len();
-        while size > MOST
-            && let Some((_, old)) = kept.pop_front()
-        {
-            size -= old.samples.len();
-            if let Some(old) = Rc::into_inner(old) {
-                self.let_go(old.samples);
-            }
+    /// Reads what was asked for and the time before it, and keeps it.
+    fn read(
+        &self,
+        buffer: &mut Buffer,
+        matchers: String,
+        selection: &Selection<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
+        let from = selection.from.saturating_sub(MARGIN);
+        let width = selection.to.saturating_sub(from).max(1);
+        // All of the time and no windows, so that another question finds what lies between them.
+        let whole = Selection { from, step: 0, width, ..*selection };
+        let place = buffer.next..buffer.next;
+        let mut new = CachedSeries { matchers, from, to: selection.to, place, series: Vec::new() };
+        let mut fits = true;
+        self.storage.select(&whole, &mut |labels, samples| {
+            fits = fits && buffer.write(labels, samples, &mut new);
+            each(labels, samples)
+        })?;
+        if fits {
+            buffer.keep(new);
         }
-        self.size.set(size);
-        kept.push_back((key, Rc::new(new)));
-    }
-}
-
-impl Recent<'_> {
-    /// Keeps the larger of two pieces of memory for what is read next.
-    fn let_go(&self, mut samples: Vec<Sample>) {
-        samples.clear();
-        let mut spare = self.spare.borrow_mut();
-        if samples.capacity() > spare.capacity() {
-            *spare = samples;
-        }
+        Ok(())
     }
 }
 
 impl Select for Recent<'_> {
     fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
-        let mut key = String::new();
+        let Some(mut buffer) = self.buffer.take() else { return self.storage.select(selection, each) };
+        let mut matchers = String::new();
         for matcher in selection.matchers {
             // Writing to a string cannot fail.
-            let _ = write!(key, "{matcher},");
+            let _ = write!(matchers, "{matcher},");
         }
-        if let Some(kept) = self.find(&key, selection.from, selection.to) {
-            return kept.each(each);
-        }
-        let from = selection.from.saturating_sub(MARGIN);
-        let width = selection.to.saturating_sub(from).max(1);
-        // All of the time and no windows, so that another question finds what lies between them.
-        let whole = Selection { from, step: 0, width, ..*selection };
-        let (mut series, mut all, mut size) = (Vec::new(), self.spare.take(), 0);
-        let read = self.storage.select(&whole, &mut |labels, samples| {
-            size += samples.len();
-            if size <= MOST {
-                all.extend_from_slice(samples);
-                series.push((labels.clone(), size));
-            }
-            each(labels, samples)
-        });
-        if read.is_ok() && size <= MOST {
-            self.keep(key, CachedSeries { from, to: selection.to, samples: all, series });
-        } else {
-            self.let_go(all);
-        }
-        read
+        let answer = match buffer.find(&matchers, selection.from, selection.to) {
+            Some(found) => buffer.each(found, each),
+            None => self.read(&mut buffer, matchers, selection, each),
+        };
+        self.buffer.set(Some(buffer));
+        answer
     }
 }
 
@@ -133,6 +151,10 @@ mod tests {
     use super::*;
     use crate::promql::matcher::{Matcher, Op};
     use crate::promql::{Query, When, evaluate, parse};
+
+    fn value(name: &str, t: i64) -> f64 {
+        if name == "a" { t as f64 } else { -t as f64 }
+    }
 
     /// Series of a sample a second, that count how often they are read.
     struct Counted {
@@ -148,7 +170,7 @@ mod tests {
                 if Matcher::all(selection.matchers, &labels) {
                     let times = (0..self.samples).map(|second| second * 1000);
                     let times = times.filter(|t| (selection.from..=selection.to).contains(t));
-                    each(&labels, &times.map(|t| Sample { t, v: t as f64 }).collect::<Vec<_>>())?;
+                    each(&labels, &times.map(|t| Sample { t, v: value(name, t) }).collect::<Vec<_>>())?;
                 }
             }
             Ok(())
@@ -161,7 +183,10 @@ mod tests {
         let mut number = 0;
         storage
             .select(&selection, &mut |_, samples| {
-                number += samples.iter().filter(|sample| (from..=to).contains(&sample.t)).count();
+                let is_right = |sample: &&Sample| {
+                    (from..=to).contains(&sample.t) && sample.v.to_bits() == value(name, sample.t).to_bits()
+                };
+                number += samples.iter().filter(is_right).count();
                 Ok(())
             })
             .unwrap();
@@ -195,7 +220,24 @@ mod tests {
             assert_eq!(read(&recent, name, 4_000_000, 300_000_000), 296_001);
         }
         assert_eq!(counted.reads.get(), 6);
-        assert!(recent.size.get() <= MOST && recent.kept.borrow().len() == 1);
+        let buffer = recent.buffer.take().unwrap();
+        assert!(buffer.samples.len() <= MOST && buffer.samples.capacity() == MOST && buffer.kept.len() == 1);
+    }
+
+    #[test]
+    fn what_is_written_over_is_not_answered() {
+        let counted = Counted { samples: 400_000, reads: Cell::new(0) };
+        let recent = Recent::of(&counted);
+        let mut hits = 0;
+        // As by chance, but always the same.
+        for number in 0_i64..300 {
+            let name = if number * 7 % 5 < 2 { "a" } else { "b" };
+            let (from, long) = (4_000_000 + number * 7919 % 3 * 1_000_000, number * 104_729 % 13 * 5_000_000);
+            let before = counted.reads.get();
+            assert_eq!(read(&recent, name, from, from + long), long as usize / 1000 + 1, "{number}");
+            hits += usize::from(counted.reads.get() == before);
+        }
+        assert!((30..270).contains(&hits), "{hits}");
     }
 
     #[test]
@@ -205,7 +247,7 @@ mod tests {
         let matchers = [Matcher::new("__name__", Op::Regex, "a|b").unwrap()];
         let selection = Selection { matchers: &matchers, from: 0, to: 50_000, step: 0, width: 50_000 };
         let ended = recent.select(&selection, &mut |_, _| Err(Error::storage("enough")));
-        assert!(ended.is_err() && recent.kept.borrow().is_empty());
+        assert!(ended.is_err() && recent.buffer.take().unwrap().kept.is_empty());
     }
 
     #[test]
