@@ -132,5 +132,11 @@ soak: ## 10,000 events a second, then every flood in turn, for SECONDS_OF_SOAK (
 	$(PYTHON) tests/bench/measure.py --only soak --soak-seconds $(SECONDS_OF_SOAK)
 	$(PYTHON) tests/bench/floods.py --seconds $(SECONDS_OF_SOAK)
 
+KILLS ?= 1000
+.PHONY: crash
+crash: .venv/ready ## agents that are killed KILLS (1,000) times in all while they write: every file of theirs must be whole each time
+	$(CARGO) build --locked --bins
+	CRASH_KILLS=$(KILLS) $(PYTEST) -s tests/partners/test_crash.py
+
 deny: ## licences and advisories of dependencies, if cargo-deny is installed
 	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: skipped"; fi

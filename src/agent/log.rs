@@ -271,10 +271,10 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(5));
         // It reads on: what waited comes in its order, and then it is said what does not.
         let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
-        let state_file = 20_000 - u32::try_from(full).unwrap();
+        let kept = 20_000 - u32::try_from(full).unwrap();
         // The pipe may have taken some after the first were lost.
         let mut next = 0;
-        for _ in 0..state_file {
+        for _ in 0..kept {
             let read = lines.next().unwrap();
             let number: u32 = read.parse().unwrap();
             assert!(number >= next && read == line(number).trim_end(), "{read} after {next}");
@@ -328,14 +328,14 @@ mod tests {
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut state_file = self.0.lock();
-            if state_file.len() == 10 && self.1 > 0 {
+            let mut kept = self.0.lock();
+            if kept.len() == 10 && self.1 > 0 {
                 self.1 -= 1;
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let room = if self.1 > 0 { 10 - state_file.len() } else { bytes.len() };
+            let room = if self.1 > 0 { 10 - kept.len() } else { bytes.len() };
             let taken = bytes.get(..room).unwrap_or(bytes);
-            state_file.extend_from_slice(taken);
+            kept.extend_from_slice(taken);
             Ok(taken.len())
         }
 
@@ -346,13 +346,13 @@ mod tests {
 
     #[test]
     fn a_line_that_broke_off_is_not_glued_to_the_next() {
-        let state_file = Arc::new(Mutex::new(Vec::new()));
-        let log = started(Disk(state_file.clone(), 3));
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let log = started(Disk(kept.clone(), 3));
         for line in [&b"first\n"[..], b"second\n", b"third\n", b"fourth\n", b"fifth\n"] {
             log.say(line);
         }
         log.flush(Duration::from_secs(5));
-        assert_eq!(state_file.lock().as_slice(), b"first\nseco\nfifth\n");
+        assert_eq!(kept.lock().as_slice(), b"first\nseco\nfifth\n");
         assert_eq!((log.lost.failed.load(Ordering::Relaxed), log.news()), (3, Some(3)));
     }
 

@@ -73,14 +73,14 @@ impl StateFile {
 
     async fn write(&self, day: Option<Day>) -> Result<(), String> {
         let (Some(path), true) = (self.file.clone(), day.is_some()) else { return Ok(()) };
-        let state_file = self.day.clone();
+        let held = self.day.clone();
         let work = move || -> io::Result<()> {
-            if *state_file.lock() == day {
+            if *held.lock() == day {
                 return Ok(());
             }
             make_folders(&path)?;
             replace(&path, serde_json::to_string(&day)?.as_bytes(), PRIVATE)?;
-            *state_file.lock() = day;
+            *held.lock() = day;
             Ok(())
         };
         let key = self.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
