@@ -28,8 +28,9 @@ pub async fn look(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut running = false;
     for address in config.listen.iter() {
-        found.push(own_address(address, &mut running).await);
+        found.push(own_address(address, config.web.has_tls(), &mut running).await);
     }
+    found.extend(web(config));
     if let Some(folder) = config.state_directory.clone().or_else(place::state_folder) {
         found.push(writable("state_directory", &folder));
     }
@@ -44,7 +45,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
 }
 
 /// Where `/metrics` is served; sets `running` if an agent serves it now.
-async fn own_address(address: &Address, running: &mut bool) -> Finding {
+async fn own_address(address: &Address, tls: bool, running: &mut bool) -> Finding {
     let Address::Tcp(at) = address else {
         return Finding::new(
             "listen",
@@ -55,7 +56,7 @@ async fn own_address(address: &Address, running: &mut bool) -> Finding {
     };
     match std::net::TcpListener::bind(at) {
         Ok(_) => Finding::new("listen", at, Verdict::Ok, "free"),
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse && answers(*at).await => {
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse && answers(*at, tls).await => {
             *running = true;
             Finding::new("listen", at, Verdict::Ok, "a running neural-exporter serves it")
         }
@@ -65,8 +66,32 @@ async fn own_address(address: &Address, running: &mut bool) -> Finding {
     }
 }
 
-/// Whether an agent serves this address.
-async fn answers(at: std::net::SocketAddr) -> bool {
+/// What others may do there: whether TLS and authentication are on where other machines reach the agent, and how long the certificate
+/// is valid.
+fn web(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some((addresses, lacks)) = config.open_to_others() {
+        let message = format!("other machines reach it {lacks}");
+        let hint = "listen on 127.0.0.1, or name a file with a certificate and users: web_config";
+        found.push(Finding::new("listen", addresses.join(", "), Verdict::Warning, message).hint(hint));
+    }
+    if let Some(ends) = config.web.certificate_ends() {
+        let days = (ends - now().wall_milliseconds() / 1000).div_euclid(86_400);
+        let (verdict, message) = match days {
+            ..0 => (Verdict::Failed, "expired: clients refuse it".to_owned()),
+            0..SOON => (Verdict::Warning, format!("expires in {days} days")),
+            _ => (Verdict::Ok, format!("valid for {days} days")),
+        };
+        found.push(Finding::new("web_config", "certificate", verdict, message));
+    }
+    found
+}
+
+/// Days before its end at which a certificate is to be replaced.
+const SOON: i64 = 14;
+
+/// Whether an agent serves this address. One with TLS says so to who speaks without; a user is not needed for that.
+async fn answers(at: std::net::SocketAddr, tls: bool) -> bool {
     let ip = match at.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
         ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
@@ -80,7 +105,9 @@ async fn answers(at: std::net::SocketAddr) -> bool {
         Ok::<_, io::Error>(answer)
     };
     let answer = tokio::time::timeout(PATIENCE, ask).await;
-    matches!(answer, Ok(Ok(answer)) if answer.ends_with(crate::http::HEALTHY.as_bytes()))
+    let Ok(Ok(answer)) = answer else { return false };
+    let ends = |text: &str| answer.ends_with(text.as_bytes());
+    ends(crate::http::HEALTHY) || ends(crate::http::UNKNOWN) || (tls && ends(crate::http::NO_TLS))
 }
 
 fn who_has(why: &io::Error, kind: char, port: u16) -> String {

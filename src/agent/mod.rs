@@ -25,6 +25,7 @@ mod summary;
 mod tasks;
 mod traces;
 mod web;
+mod web_files;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -70,6 +71,7 @@ use state_file::StateFile;
 use tasks::Maintenance;
 use traces::Tracing;
 use web::Web;
+use web_files::WebFiles;
 
 /// How long sources may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -121,6 +123,8 @@ pub struct Agent {
     /// The ids of all sources there ever were: a source that comes back continues with its series.
     ids: HashMap<String, SourceId>,
     web: Vec<(Address, TcpListener)>,
+    /// What is known of the files of the web configuration.
+    web_files: Arc<WebFiles>,
     asked: mpsc::Receiver<http::Reload>,
     recorder: Option<Arc<Recorder>>,
     state_file: Arc<StateFile>,
@@ -197,6 +201,7 @@ impl Agent {
             inputs,
             ids: HashMap::new(),
             web,
+            web_files: Arc::default(),
             asked,
             recorder: None,
             state_file,
@@ -369,6 +374,7 @@ impl Agent {
             }
         }
         self.look_at_traces();
+        self.look_at_web(seconds);
         if let Some(lines) = log::news() {
             tracing::warn!(
                 lines,
@@ -457,6 +463,7 @@ impl Agent {
         state.keep_envelopes(config.page.preview && !config.page.exposes(&config.listen));
         self.site.names.store(Arc::new(place::names(config.http.hosts.clone())));
         self.site.catalogue.store(Arc::new(files::served(config)));
+        self.apply_web(config);
         for p in &config.pipelines {
             for stage in &p.stages {
                 state.registry.announce(&pipeline::DURATION, &[&p.name, stage]);

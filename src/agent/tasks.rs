@@ -123,7 +123,7 @@ impl Agent {
             verdict,
             make,
             reports: self.config.reports.clone(),
-            url: format!("http://{}", self.instance()),
+            url: format!("{}://{}", self.scheme(), self.instance()),
             clock: Arc::default(),
             wrong: Arc::default(),
         };

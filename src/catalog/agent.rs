@@ -18,6 +18,10 @@ pub static PAGE: Page = Page {
         &LAST_RELOAD,
         &REQUESTS,
         &CONNECTIONS_ENDED,
+        &HANDSHAKES_FAILED,
+        &CERTIFICATE_ENDS,
+        &WEB_RELOAD_FAILURES,
+        &LAST_WEB_RELOAD_OK,
         &LOG_LINES_LOST,
         &EVENT_LOG_FAILING,
         &EVENT_LOG_DROPPED,
@@ -125,6 +129,39 @@ pub static CONNECTIONS_ENDED: Metric = Metric {
     help: "HTTP connections closed by the agent to make room or after a timeout",
     note: "A connection is closed if all are taken and another client connects, or if sending a request or reading a response takes too long",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Connections that ended before TLS was agreed on.
+pub static HANDSHAKES_FAILED: Metric = Metric {
+    name: "agent_tls_handshake_failures",
+    help: "TLS handshakes of the HTTP server that failed, by reason",
+    note: "`plain`: the client speaks HTTP without TLS. `certificate_missing`, `certificate_expired`, `certificate_rejected`: of a client. `incompatible`: no version, cipher suite or curve in common. `rejected_by_client`: it does not trust the agent's certificate, most likely. `closed`: the client left. What takes longer than 10 seconds is in `neural_agent_http_connections_closed_total`",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    ..Metric::BLANK
+};
+/// When the certificate of the server ends.
+pub static CERTIFICATE_ENDS: Metric = Metric {
+    name: "agent_certificate_expiry_timestamp",
+    help: "Unix time at which the certificate of the HTTP server expires",
+    note: "Absent without TLS",
+    unit: Unit::Seconds,
+    labels: &["certificate"],
+    ..Metric::BLANK
+};
+/// Web configurations that were refused.
+pub static WEB_RELOAD_FAILURES: Metric = Metric {
+    name: "agent_web_config_reload_failures",
+    help: "Attempts to reload the web configuration that failed",
+    note: "The previous one stays active. It is read again when a file of it changes, and at each reload of the configuration",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Whether the web configuration is the one in the files.
+pub static LAST_WEB_RELOAD_OK: Metric = Metric {
+    name: "agent_web_config_last_reload_successful",
+    help: "Whether the last reload of the web configuration succeeded (1) or not (0)",
+    note: "At 0 the previous one stays active: an old certificate, old passwords. 1 where there is none",
     ..Metric::BLANK
 };
 /// Series of the history.

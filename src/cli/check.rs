@@ -1,5 +1,7 @@
 //! `check`: every mistake in what the agent would read, before it reads it; with `--live`, whether what it names is there.
 
+use std::path::{Path, PathBuf};
+
 use ratatui_core::text::{Line, Span};
 use serde::Serialize;
 
@@ -10,12 +12,16 @@ use crate::alert::health::Status;
 use crate::catalog::{PAGES, lint};
 use crate::config::{self, Config};
 use crate::document::Problem;
+use crate::http::WebConfig;
 use crate::view::screen;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     file: FileArgs,
+    /// The web configuration file, instead of what the configuration names.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web: Option<PathBuf>,
     /// Print the configuration that is in effect, defaults included.
     #[arg(long, conflicts_with_all = ["live", "output"])]
     print: bool,
@@ -42,10 +48,11 @@ pub(super) fn check(args: &Args) -> Exit {
     let file = run::chosen(&args.file);
     let mut report =
         Report { file: file.as_ref().map(|file| file.display().to_string()), ..Report::default() };
-    match file.as_deref().map_or_else(|| Ok(Config::default()), config::load_whole) {
+    match load(args, file.as_deref()) {
         Ok(config) => {
             report.notes = mapping_notes(&config);
             report.notes.extend(config.exposed());
+            report.notes.extend(config.web.notes().iter().cloned());
             let pages: Vec<_> = PAGES.iter().chain(&config.pages.0).copied().collect();
             let name = report.file.clone().unwrap_or_default();
             report.problems.extend(lint::lint(&pages).into_iter().map(|why| Problem::of_file(&name, why)));
@@ -68,6 +75,20 @@ pub(super) fn check(args: &Args) -> Exit {
             end(args, &report, None)
         }
     }
+}
+
+/// The configuration with its files, or every mistake in them. A web configuration is looked at beside one that is wrong.
+fn load(args: &Args, file: Option<&Path>) -> Result<Config, Vec<Problem>> {
+    let mut loaded = file.map_or_else(|| Ok(Config::default()), config::load_whole);
+    if let (Ok(config), Some(web)) = (&mut loaded, &args.web) {
+        config.web_config = Some(web.clone());
+    }
+    match (&mut loaded, &args.web) {
+        (Ok(config), _) => config.read_web()?,
+        (Err(problems), Some(web)) => problems.extend(WebConfig::read(web).err().unwrap_or_default()),
+        (Err(_), None) => {}
+    }
+    loaded
 }
 
 fn look(config: &Config) -> std::io::Result<Vec<Finding>> {

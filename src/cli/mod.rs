@@ -323,6 +323,10 @@ struct RunArgs {
     /// Can be given more than once.
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS")]
     listen: Vec<String>,
+    /// The web configuration file of Prometheus and its exporters, instead of what the configuration names: TLS, certificates of clients,
+    /// users.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web: Option<PathBuf>,
     /// What the log says, instead of what the configuration says: error, warn, info, debug, trace.
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     log: Option<String>,

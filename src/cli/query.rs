@@ -204,14 +204,15 @@ pub(super) async fn ask_all(
 
 /// Where the agent of a configuration answers.
 pub(super) fn own(config: &Config) -> String {
+    let scheme = if config.has_tls() { "https" } else { "http" };
     let address = config.listen.iter().find_map(|address| match address {
         Address::Tcp(address) => Some(*address),
         Address::Systemd(_) => None,
     });
     match address {
-        Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
-        Some(address) => format!("http://{address}"),
-        None => "http://127.0.0.1:9612".into(),
+        Some(address) if address.ip().is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
+        Some(address) => format!("{scheme}://{address}"),
+        None => format!("{scheme}://127.0.0.1:9612"),
     }
 }
 

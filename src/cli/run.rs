@@ -38,7 +38,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let (log, alone, time) = (args.log.clone(), args.once, args.collect.0);
+    let (log, alone, time, web) = (args.log.clone(), args.once, args.collect.0, args.web.clone());
     let load = move || {
         let mut config = load(file.as_deref())?;
         if alone {
@@ -51,6 +51,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         if let Some(level) = &log {
             config.log.level.clone_from(level);
         }
+        if let Some(file) = &web {
+            config.web_config = Some(file.clone());
+        }
+        config.read_web()?;
         match config.exposes_signals() {
             Some(problem) => Err(vec![problem]),
             None => Ok(config),
@@ -63,8 +67,9 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             if alone {
                 return Box::pin(once::collect(agent, stop, time, gateway)).await;
             }
+            let scheme = agent.scheme();
             for address in agent.addresses() {
-                tracing::info!("serving http://{address}/metrics");
+                tracing::info!("serving {scheme}://{address}/metrics");
             }
             agent.run(stop).await
         },

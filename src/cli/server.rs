@@ -6,7 +6,7 @@ use super::{FileArgs, complain, query, run};
 use crate::agent::Failure as Unread;
 use crate::ask::Server;
 use crate::provision::Access;
-use crate::secret::Link;
+use crate::secret::{Basic, Link};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArgs {
@@ -19,15 +19,28 @@ pub(super) struct ServerArgs {
     /// The file with the token of the proxy before the agent.
     #[arg(long, global = true, value_name = "FILE", requires = "server")]
     token_file: Option<PathBuf>,
+    /// The user of the agent, or of the proxy before it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        requires = "password_file",
+        conflicts_with = "token_file"
+    )]
+    user: Option<String>,
+    /// The file with the password of that user.
+    #[arg(long, global = true, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
     /// The file with the certificates that the server's is signed by, PEM.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
 impl ServerArgs {
     /// The agent that this configuration describes.
     pub(super) fn of(file: &FileArgs) -> Self {
-        Self { config: file.config.clone(), server: None, token_file: None, ca_file: None }
+        let config = file.config.clone();
+        Self { config, server: None, token_file: None, user: None, password_file: None, ca_file: None }
     }
 
     /// The agent; nothing is sent to it. Says what is wrong with the configuration, the URL or a file.
@@ -37,7 +50,9 @@ impl ServerArgs {
 
     fn try_open(&self) -> Result<Server, String> {
         let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
-        let access = Access { token_file, ca_file, ..Access::default() };
+        let user = self.user.clone().zip(self.password_file.clone());
+        let basic = user.map(|(user, password_file)| Basic { user, password_file });
+        let access = Access { token_file, basic, ca_file, ..Access::default() };
         let (of, url) = match &self.server {
             Some(url) => ("--server", url.clone()),
             None => {

@@ -16,6 +16,7 @@ mod target;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::alert::Definition;
 use crate::ask;
 use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
+use crate::http::WebConfig;
 use crate::listen::{Address, Many};
 use crate::provision;
 use crate::pushgateway;
@@ -48,6 +50,10 @@ pub struct Config {
     pub listen: Many<Address>,
     /// Under which names the agent's pages are reached.
     pub http: Http,
+    /// The web configuration file of Prometheus and its exporters: TLS, certificates of clients, users, headers and rate of the
+    /// HTTP server. It is read again when it changes. `--web.config.file` takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_config: Option<PathBuf>,
     /// What the pages show beside what everybody may see.
     pub page: WebPage,
     /// What the log says, and how.
@@ -109,6 +115,9 @@ pub struct Config {
     /// What is in the files of `alerts.rule_files`.
     #[serde(skip)]
     pub rules: UserRules,
+    /// What is in the file of `web_config`, once [`read_web`](Self::read_web) has read it.
+    #[serde(skip)]
+    pub web: Arc<WebConfig>,
 }
 
 impl Default for Config {
@@ -116,6 +125,7 @@ impl Default for Config {
         Self {
             listen: Many(vec![Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9612)))]),
             http: Http::default(),
+            web_config: None,
             page: WebPage::default(),
             log: Log::default(),
             events_log: respond::event_log::Settings::default(),
@@ -142,6 +152,7 @@ impl Default for Config {
             folder: PathBuf::new(),
             pages: Pages::default(),
             rules: UserRules::default(),
+            web: Arc::default(),
         }
     }
 }
@@ -182,6 +193,45 @@ impl Config {
         document::print(self).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
     }
 
+    /// Reads the web configuration, and the certificates and keys that it names: for who serves, or checks. Who asks may not
+    /// be able to read them.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn read_web(&mut self) -> Result<(), Vec<Problem>> {
+        self.web = match &self.web_config {
+            Some(path) => Arc::new(WebConfig::read(path)?),
+            None => Arc::default(),
+        };
+        Ok(())
+    }
+
+    /// Whether the agent speaks TLS. Who cannot read the web configuration, which may hold secrets, takes it that it does.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        match (self.web.file(), &self.web_config) {
+            (None, Some(path)) => WebConfig::speaks_tls(path),
+            _ => self.web.has_tls(),
+        }
+    }
+
+    /// The addresses that other machines reach though it lacks something of TLS and authentication, and what it lacks.
+    #[must_use]
+    pub fn open_to_others(&self) -> Option<(Vec<String>, &'static str)> {
+        let lacks = match (self.web.has_tls(), self.web.authenticates()) {
+            (true, true) => return None,
+            (true, false) => "without authentication",
+            (false, true) => "without TLS, so that passwords can be read on the way",
+            (false, false) => "without TLS and without authentication",
+        };
+        let outside = |address: &Address| match address {
+            Address::Tcp(at) if !at.ip().is_loopback() => Some(at.to_string()),
+            _ => None,
+        };
+        let all: Vec<String> = self.listen.iter().filter_map(outside).collect();
+        (!all.is_empty()).then_some((all, lacks))
+    }
+
     /// What it says of where the agent itself is asked.
     #[must_use]
     pub fn agent(&self) -> provision::Agent {
@@ -189,6 +239,7 @@ impl Config {
             listen: self.listen.to_vec(),
             hosts: self.http.hosts.clone(),
             interval: self.history.enabled.then_some(self.history.interval),
+            tls: self.has_tls(),
         }
     }
 
@@ -234,6 +285,7 @@ impl Config {
             Address::Systemd(_) => None,
         });
         settings.targets = targets.collect();
+        settings.tls = self.has_tls();
         let grafana =
             self.provision.targets.iter().find_map(|target| target.settings().dashboards()).map(people);
         settings.source = self.provision.source(&self.agent()).unwrap_or_default();
@@ -245,7 +297,12 @@ impl Config {
 
     /// Makes every path in it start from `folder`.
     fn settle(&mut self, folder: &Path) {
-        let own = self.state_directory.iter_mut().chain(&mut self.packs).chain(&mut self.events_log.path);
+        let own = self
+            .state_directory
+            .iter_mut()
+            .chain(&mut self.web_config)
+            .chain(&mut self.packs)
+            .chain(&mut self.events_log.path);
         let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
         let alerts = &mut self.alerts;
         let receivers =

@@ -7,7 +7,7 @@ use hyper::header::{HOST, HeaderMap};
 use crate::view::html::{self, escape};
 
 /// The page, for the name under which the agent was asked.
-pub(super) fn page(headers: &HeaderMap) -> String {
+pub(super) fn page(headers: &HeaderMap, tls: bool) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:9612");
     let mut out = html::begin("Connect – neural-exporter", "");
     out.push_str("<h1>Connect other programs</h1>");
@@ -16,11 +16,18 @@ pub(super) fn page(headers: &HeaderMap) -> String {
         let _ = write!(
             out,
             "<h2>{heading}</h2><p>{about}</p><pre><code>{}</code></pre>",
-            escape(&lines.replace("HOST", host))
+            escape(&written(lines, host, tls))
         );
     }
     out.push_str(&html::end(""));
     out
+}
+
+/// Lines as they are pasted for an agent of this name, with TLS or without.
+fn written(lines: &str, host: &str, tls: bool) -> String {
+    let lines = if tls { lines.replace("http://HOST", "https://HOST") } else { lines.to_owned() };
+    let scheme = if tls { "    scheme: https\n" } else { "" };
+    lines.replace("SCHEME", scheme).replace("HOST", host)
 }
 
 /// A heading, what it is about, and what is pasted.
@@ -28,7 +35,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     (
         "Prometheus scrapes the agent",
         "Add this to <code>scrape_configs</code> in prometheus.yml. The job's name is the one that dashboards and rules expect.",
-        "  - job_name: neural\n    scrape_interval: 5s\n    static_configs: [{targets: [\"HOST\"]}]\n",
+        "  - job_name: neural\n    scrape_interval: 5s\nSCHEME    static_configs: [{targets: [\"HOST\"]}]\n",
     ),
     (
         "Prometheus evaluates the alerts",
@@ -65,6 +72,8 @@ mod tests {
     fn the_page_is_what_it_was() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "lab<1>:9612".parse().unwrap());
-        crate::http::same_page("connect.html", &page(&headers));
+        crate::http::same_page("connect.html", &page(&headers, false));
+        let with_tls = page(&headers, true);
+        assert!(with_tls.contains("scheme: https") && !with_tls.contains("http://lab"), "{with_tls}");
     }
 }

@@ -13,6 +13,7 @@ mod connection;
 mod disk;
 mod former;
 mod gate;
+mod handshake;
 mod incident_page;
 mod incident_path;
 mod incidents;
@@ -28,6 +29,7 @@ mod sessions;
 mod silences;
 mod tasks;
 mod view;
+mod web_config;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -45,8 +47,10 @@ use tokio_util::sync::CancellationToken;
 pub use crate::origin::Names;
 pub use benchmarks::Benchmarks;
 pub use connection::{bind, serve};
+pub use handshake::NO_TLS;
 pub use inside::LastLines;
 pub use provision::Catalogue;
+pub use web_config::WebConfig;
 
 use api::Parameters;
 use disk::Places;
@@ -60,7 +64,8 @@ use crate::alert::incident::Desk;
 use crate::clock::now;
 use crate::history::BEGAN;
 use crate::hub::Hub;
-use crate::metrics::{Answered, Cursor, Format, Own, SeriesRefusal};
+use crate::listen::network;
+use crate::metrics::{Answered, Cursor, Format, OfCertificate, Own, SeriesRefusal, UNSHAKEN, Unshaken};
 use crate::promql::Storage;
 use crate::view::html::{self, InEffect};
 use crate::view::report;
@@ -105,6 +110,9 @@ pub struct Listed {
 /// What `/-/healthy` answers.
 pub const HEALTHY: &str = "the agent is up\n";
 
+/// What an agent with users answers who names none.
+pub const UNKNOWN: &str = "a user and a password are required\n";
+
 /// What the routes answer from.
 #[derive(Debug)]
 pub struct Site {
@@ -129,6 +137,11 @@ pub struct Site {
     pub incidents: ArcSwapOption<Incidents>,
     /// Where the benchmarks are kept.
     pub benchmarks: ArcSwapOption<Benchmarks>,
+    /// TLS, users, headers and rate.
+    web: ArcSwap<WebConfig>,
+    /// What is said of addresses that other machines reach without TLS or without authentication.
+    pub open: ArcSwapOption<String>,
+    logins: Arc<web_config::Logins>,
     messages: Semaphore,
     /// Who is notified, and how that went.
     pub notified: ArcSwapOption<Deliveries>,
@@ -230,6 +243,9 @@ impl Site {
             rules,
             incidents: ArcSwapOption::empty(),
             benchmarks: ArcSwapOption::empty(),
+            web: ArcSwap::default(),
+            open: ArcSwapOption::empty(),
+            logins: Arc::default(),
             messages: Semaphore::new(MESSAGES),
             notified,
             silencer: ArcSwapOption::empty(),
@@ -247,27 +263,45 @@ impl Site {
         })
     }
 
-    /// The one way that every request goes: its body is read, the gate judges it, its route answers.
+    /// Serves by another web configuration from now on: new connections by its TLS, each request by its users.
+    pub fn set_web(&self, mut web: WebConfig) {
+        web.follow(&self.web.load());
+        web.forget_others(&self.logins);
+        let ends = &self.own.certificate_ends;
+        ends.clear();
+        if let Some(at) = web.certificate_ends() {
+            ends.get_or_create_owned(&OfCertificate { certificate: "server" }).set(at as f64);
+        }
+        if web.has_tls() {
+            for reason in UNSHAKEN {
+                drop(self.own.handshakes_failed.get_or_create_owned(&Unshaken { reason }));
+            }
+        }
+        self.own.web_successful.set(1);
+        self.web.store(Arc::new(web));
+    }
+
+    /// The web configuration in effect.
+    #[must_use]
+    pub fn web(&self) -> Arc<WebConfig> {
+        self.web.load_full()
+    }
+
+    /// The one way that every request goes: who asks is known, its body is read, the gate judges it, its route answers.
     async fn answer<B>(self: &Arc<Self>, request: Request<B>, peer: IpAddr) -> Answer
     where
         B: Body<Error: std::error::Error + Send + Sync + 'static>,
     {
-        let (request, body) = request.into_parts();
+        let (mut request, body) = request.into_parts();
+        name_host(&mut request);
         let found = routes::find(request.uri.path());
-        let large = found.is_some_and(|found| found.row.is_large());
-        let turn = if large { self.messages.acquire().await.ok() } else { None };
-        let reply = match (found, read(body, if large { MESSAGE } else { BODY }).await) {
-            (_, Err(refused)) => refused,
-            (None, Ok(_)) => nothing_there(request.uri.path()),
-            (Some(found), Ok(body)) => {
-                let names = self.names.load();
-                match names.check(found.row, &request.method, &request.uri, &request.headers, peer) {
-                    Ok(pass) => self.answer_route(found, &request, &body, pass).await,
-                    Err(refusal) => refused(&refusal, found.row.form),
-                }
-            }
+        let (web, form) = (self.web.load_full(), found.map_or(Form::Text, |found| found.row.form));
+        let admitted = web.admit(&self.logins, &request.headers, network(peer), form).await;
+        let mut reply = match admitted {
+            Ok(()) => self.answer_known(found, &request, body, peer).await,
+            Err(refused) => refused,
         };
-        drop(turn);
+        web.dress(&mut reply);
         let (path, status) = (found.map_or("other", |found| found.row.label), reply.status().as_u16());
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
         let route = found.map(|found| found.row.route);
@@ -281,6 +315,34 @@ impl Site {
             return Answer::Live(reply, pieces);
         }
         Answer::Whole(reply)
+    }
+
+    /// Answers who may ask at all.
+    async fn answer_known<B>(
+        self: &Arc<Self>,
+        found: Option<RouteMatch<'_>>,
+        request: &Parts,
+        body: B,
+        peer: IpAddr,
+    ) -> Reply
+    where
+        B: Body<Error: std::error::Error + Send + Sync + 'static>,
+    {
+        let large = found.is_some_and(|found| found.row.is_large());
+        let turn = if large { self.messages.acquire().await.ok() } else { None };
+        let reply = match (found, read(body, if large { MESSAGE } else { BODY }).await) {
+            (_, Err(refused)) => refused,
+            (None, Ok(_)) => nothing_there(request.uri.path()),
+            (Some(found), Ok(body)) => {
+                let names = self.names.load();
+                match names.check(found.row, &request.method, &request.uri, &request.headers, peer) {
+                    Ok(pass) => self.answer_route(found, request, &body, pass).await,
+                    Err(refusal) => refused(&refusal, found.row.form),
+                }
+            }
+        };
+        drop(turn);
+        reply
     }
 
     // Long: an arm for each route.
@@ -303,7 +365,7 @@ impl Site {
             Route::Config => self.config_page(),
             Route::Log => self.log_page(),
             Route::Preview => self.preview_json(request),
-            Route::Connect => reply::page(connect::page(&request.headers)),
+            Route::Connect => reply::page(connect::page(&request.headers, self.web.load().has_tls())),
             Route::Snapshot => self.snapshot_json(request).await,
             Route::Devices => self.components("device", "devices", request).await,
             Route::Device => self.component("device", "devices", found.decoded()).await,
@@ -323,7 +385,7 @@ impl Site {
             Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
             // Every listener is bound before the server runs, so a client that gets an answer gets this one.
             Route::Ready => reply::text(StatusCode::OK, "every listener is bound\n"),
-            Route::Targets => provision::targets(&request.headers),
+            Route::Targets => provision::targets(&request.headers, self.web.load().has_tls()),
             Route::Files | Route::Runbooks => self.file(&request.headers, request.uri.path()).await,
             Route::Reload => self.reload(pass).await,
             Route::Api(endpoint) => self.api(endpoint, found.decoded(), request, body).await,
@@ -443,6 +505,17 @@ impl Site {
     }
 }
 
+/// HTTP/2 has the host in the request line alone; everything here looks for it in a header.
+fn name_host(request: &mut Parts) {
+    if request.version == hyper::Version::HTTP_2
+        && !request.headers.contains_key(header::HOST)
+        && let Some(host) = request.uri.authority()
+        && let Ok(host) = header::HeaderValue::from_str(host.as_str())
+    {
+        request.headers.insert(header::HOST, host);
+    }
+}
+
 /// Reads a body to its end.
 async fn read<B>(body: B, most: usize) -> Result<Bytes, Reply>
 where
@@ -508,8 +581,7 @@ fn refused(refusal: &Refusal, form: Form) -> Reply {
         ),
         Refusal::Remote => (
             StatusCode::FORBIDDEN,
-            "only programs of this machine may do this, at a loopback address and without a proxy: the agent has no authentication"
-                .to_owned(),
+            "only programs of this machine may do this, at a loopback address and without a proxy".to_owned(),
         ),
     };
     let kind = if status == StatusCode::BAD_REQUEST { "bad_data" } else { "forbidden" };

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listen::network;
 
-/// How long the head of a request may take from its first byte on.
+/// How long a handshake may take, and the head of a request from its first byte on.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a client may take to read a reply: as long as the slowest scrapers wait for one.
 const READ: Duration = Duration::from_secs(60);
@@ -28,10 +28,17 @@ const HELD: usize = 64 << 20;
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a connection of HTTP/2 may be idle; for HTTP/1 hyper has its own limit.
+pub(super) const IDLE: Duration = Duration::from_secs(65);
+/// Requests of one connection of HTTP/2 that are answered at once.
+pub(super) const STREAMS: u32 = 32;
+
 /// Everybody who is connected.
 #[derive(Debug)]
 pub(super) struct ConnectionPool {
     places: Arc<Semaphore>,
+    /// How many of the places may be those of handshakes.
+    handshakes: usize,
     /// Counts what happens, in the order in which it happens; names the connections as well.
     steps: AtomicU64,
     entries: Mutex<HashMap<u64, Entry>>,
@@ -40,40 +47,55 @@ pub(super) struct ConnectionPool {
 #[derive(Debug)]
 struct Entry {
     peer: u128,
+    /// What it is about while it has no request.
     phase: Phase,
-    /// When the phase began, in steps and by the clock.
+    /// When something happened last, in steps and by the clock.
     step: u64,
     since: Instant,
-    /// Bytes of the reply that it reads.
-    holds: usize,
+    /// One; with HTTP/2 several.
+    requests: Vec<OpenRequest>,
+    /// Whether it speaks HTTP/2.
+    multiplexed: bool,
     leave: CancellationToken,
 }
 
-/// What a connection is about.
+/// A request that is being answered.
+#[derive(Debug)]
+struct OpenRequest {
+    id: u64,
+    /// Since when the client reads the reply, and how many bytes of it there are.
+    sending: Option<(Instant, usize)>,
+}
+
+/// What a connection without a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Keys are agreed on.
+    Handshake,
     /// Nothing came since the last reply.
     Idle,
     /// The head of a request has begun.
     Receiving,
-    /// The agent works on the reply.
-    Processing,
-    /// The client reads the reply.
-    Sending,
 }
 
-impl Phase {
-    /// How long it may last. The agent's own work has its own limits, and idle ones are left to hyper.
-    fn limit(self) -> Option<Duration> {
-        match self {
-            Self::Receiving => Some(HEAD),
-            Self::Sending => Some(READ),
-            Self::Idle | Self::Processing => None,
+impl Entry {
+    /// Whether something takes longer than it may. The agent's own work has its own limits, and idle ones of HTTP/1 are
+    /// left to hyper.
+    fn is_late(&self) -> bool {
+        if !self.requests.is_empty() {
+            let late = |(since, _): (Instant, usize)| since.elapsed() > READ;
+            return self.requests.iter().filter_map(|request| request.sending).any(late);
         }
+        let limit = match self.phase {
+            Phase::Handshake | Phase::Receiving => Some(HEAD),
+            Phase::Idle => self.multiplexed.then_some(IDLE),
+        };
+        limit.is_some_and(|limit| self.since.elapsed() > limit)
     }
 
-    fn is_busy(self) -> bool {
-        matches!(self, Self::Processing | Self::Sending)
+    /// Bytes of replies that it reads.
+    fn holds(&self) -> usize {
+        self.requests.iter().filter_map(|request| request.sending).map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -92,18 +114,23 @@ pub(super) struct Slot {
 impl ConnectionPool {
     /// Places for so many.
     pub(super) fn new(places: usize) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(places));
-        Arc::new(Self { places, steps: AtomicU64::new(0), entries: Mutex::default() })
+        let (handshakes, places) = (places.div_ceil(2), Arc::new(Semaphore::new(places)));
+        Arc::new(Self { places, handshakes, steps: AtomicU64::new(0), entries: Mutex::default() })
     }
 
-    /// A place for one more connection, and whether another was closed for it. `None` if there is no place.
-    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<(Arc<Slot>, bool)> {
+    /// A place for one more connection, which begins with a handshake or without, and whether another was closed for it.
+    /// `None` if there is no place.
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr, handshake: bool) -> Option<(Arc<Slot>, bool)> {
+        let crowded = handshake && self.evict_handshake();
         let free = self.places.clone().try_acquire_owned().ok();
         let full = free.is_none();
         let place = match free {
             Some(place) => place,
             None => {
-                self.evict();
+                // One that gave way already leaves its place as well.
+                if !crowded {
+                    self.evict();
+                }
                 // Its place is free as soon as its task has noticed.
                 self.places.clone().acquire_owned().await.ok()?
             }
@@ -111,15 +138,16 @@ impl ConnectionPool {
         let (id, leave) = (self.step(), CancellationToken::new());
         let entry = Entry {
             peer: network(peer),
-            phase: Phase::Idle,
+            phase: if handshake { Phase::Handshake } else { Phase::Idle },
             step: id,
             since: clock(),
-            holds: 0,
+            requests: Vec::new(),
+            multiplexed: false,
             leave: leave.clone(),
         };
         self.entries.lock().insert(id, entry);
         let turn = Arc::new(Semaphore::new(1));
-        Some((Arc::new(Slot { pool: self.clone(), id, leave, turn, _place: place }), full))
+        Some((Arc::new(Slot { pool: self.clone(), id, leave, turn, _place: place }), full || crowded))
     }
 
     fn step(&self) -> u64 {
@@ -131,51 +159,82 @@ impl ConnectionPool {
         Self::evict_one(&mut self.entries.lock(), |_, _| true);
     }
 
-    /// So many bytes wait for the reader of this connection. If that is too much together, the others go.
-    fn hold(&self, id: u64, bytes: usize) {
+    /// Where handshakes have all the places that they may have, one of them is closed: they do not take those of who is connected.
+    fn evict_handshake(&self) -> bool {
+        let mut entries = self.entries.lock();
+        let begun = |entry: &Entry| entry.phase == Phase::Handshake;
+        let crowded = entries.values().filter(|entry| begun(entry)).count() >= self.handshakes;
+        if crowded {
+            Self::evict_one(&mut entries, |_, entry| begun(entry));
+        }
+        crowded
+    }
+
+    /// So many bytes wait for the reader of a request of this connection. If that is too much together, the others go.
+    fn hold(&self, id: u64, request: u64, bytes: usize) {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(&id) else { return };
-        entry.holds = bytes;
+        if let Some(open) = entry.requests.iter_mut().find(|open| open.id == request) {
+            open.sending = Some((clock(), bytes));
+        }
         // A person who watches a large agent may do so from several places.
         let limit = HELD.max(bytes.saturating_mul(4));
-        while entries.values().map(|entry| entry.holds).sum::<usize>() > limit {
-            Self::evict_one(&mut entries, |other, entry| *other != id && entry.holds > 0);
+        while entries.values().map(Entry::holds).sum::<usize>() > limit {
+            if !Self::evict_one(&mut entries, |other, entry| *other != id && entry.holds() > 0) {
+                // What is left is its own: of HTTP/2, many replies at once.
+                Self::evict_one(&mut entries, |other, _| *other == id);
+                return;
+            }
         }
     }
 
-    /// One of those goes that may.
-    fn evict_one(entries: &mut HashMap<u64, Entry>, may: impl Fn(&u64, &Entry) -> bool) {
+    /// One of those goes that may. Says whether there was one.
+    fn evict_one(entries: &mut HashMap<u64, Entry>, may: impl Fn(&u64, &Entry) -> bool) -> bool {
         let mut held: HashMap<u128, usize> = HashMap::new();
         for entry in entries.values() {
             *held.entry(entry.peer).or_default() += 1;
         }
         let rank = |entry: &Entry| {
             let share = held.get(&entry.peer).copied().unwrap_or_default();
-            (share, !entry.phase.is_busy(), u64::MAX - entry.step)
+            (share, entry.requests.is_empty(), u64::MAX - entry.step)
         };
         let goes = entries
             .iter()
             .filter(|(id, entry)| may(id, entry))
             .max_by_key(|(_, entry)| rank(entry))
             .map(|(id, _)| *id);
-        if let Some(entry) = goes.and_then(|id| entries.remove(&id)) {
-            entry.leave.cancel();
-        }
+        let gone = goes.and_then(|id| entries.remove(&id));
+        gone.inspect(|entry| entry.leave.cancel()).is_some()
     }
 }
 
 impl Slot {
     /// Bytes came: if it was idle, a request begins.
     pub(super) fn receiving(&self) {
-        self.enter(Phase::Receiving, |phase| phase == Phase::Idle);
+        self.enter(Phase::Receiving, |entry| entry.phase == Phase::Idle && entry.requests.is_empty());
+    }
+
+    /// The handshake is over. With HTTP/2 several requests are answered at once.
+    pub(super) fn begin(&self, multiplexed: bool) {
+        self.enter(Phase::Idle, |entry| {
+            entry.multiplexed = multiplexed;
+            true
+        });
+        if multiplexed {
+            self.turn.add_permits(STREAMS as usize - 1);
+        }
     }
 
     /// A request is there. Waits until the reply before it was read.
     pub(super) async fn begin_request(self: &Arc<Self>) -> ActiveRequest {
         // The turns are never closed.
         let turn = self.turn.clone().acquire_owned().await.ok();
-        self.enter(Phase::Processing, |_| true);
-        ActiveRequest { slot: self.clone(), _turn: turn }
+        let id = self.pool.step();
+        self.enter(Phase::Idle, |entry| {
+            entry.requests.push(OpenRequest { id, sending: None });
+            true
+        });
+        ActiveRequest { slot: self.clone(), id, _turn: turn }
     }
 
     /// Ready when it takes too long.
@@ -189,14 +248,16 @@ impl Slot {
     }
 
     fn is_late(&self) -> bool {
-        let late = |entry: &Entry| entry.phase.limit().is_some_and(|limit| entry.since.elapsed() > limit);
-        self.pool.entries.lock().get(&self.id).is_some_and(late)
+        self.pool.entries.lock().get(&self.id).is_some_and(Entry::is_late)
     }
 
-    fn enter(&self, phase: Phase, when: impl Fn(Phase) -> bool) {
+    fn enter(&self, phase: Phase, when: impl FnOnce(&mut Entry) -> bool) {
         let step = self.pool.step();
-        if let Some(entry) = self.pool.entries.lock().get_mut(&self.id).filter(|entry| when(entry.phase)) {
-            (entry.phase, entry.step, entry.since, entry.holds) = (phase, step, clock(), 0);
+        let mut entries = self.pool.entries.lock();
+        if let Some(entry) = entries.get_mut(&self.id)
+            && when(entry)
+        {
+            (entry.phase, entry.step, entry.since) = (phase, step, clock());
         }
     }
 }
@@ -211,21 +272,25 @@ impl Drop for Slot {
 #[derive(Debug)]
 pub(super) struct ActiveRequest {
     slot: Arc<Slot>,
+    id: u64,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl ActiveRequest {
     /// The body of the reply; the turn is over when it was handed to the kernel as a whole.
     pub(super) fn send(self, body: Bytes) -> Bytes {
-        self.slot.enter(Phase::Sending, |_| true);
-        self.slot.pool.hold(self.slot.id, body.len());
+        self.slot.enter(Phase::Idle, |_| true);
+        self.slot.pool.hold(self.slot.id, self.id, body.len());
         Bytes::from_owner(ReplyBytes { body, _turn: self })
     }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.slot.enter(Phase::Idle, |_| true);
+        self.slot.enter(Phase::Idle, |entry| {
+            entry.requests.retain(|open| open.id != self.id);
+            true
+        });
     }
 }
 
@@ -253,7 +318,7 @@ mod tests {
 
     /// Takes a place, as a connection does: it goes when it is cancelled.
     async fn come(pool: &Arc<ConnectionPool>, peer: &str) -> (Arc<Slot>, CancellationToken) {
-        let within = tokio::time::timeout(Duration::from_secs(5), pool.admit(peer.parse().unwrap()));
+        let within = tokio::time::timeout(Duration::from_secs(5), pool.admit(peer.parse().unwrap(), false));
         let slot = within.await.expect("nobody went").unwrap().0;
         let leave = slot.leave.clone();
         (slot, leave)
@@ -271,19 +336,19 @@ mod tests {
     #[tokio::test]
     async fn who_was_silent_for_longest_gives_way() {
         let pool = ConnectionPool::new(2);
-        let (first, crowded) = pool.admit(HERE).await.unwrap();
+        let (first, crowded) = pool.admit(HERE, false).await.unwrap();
         assert!(!crowded);
         let (second, left) = come(&pool, "127.0.0.1").await;
         // The first one asks again.
         drop(first.begin_request().await);
         stay(&left, second);
-        let (third, crowded) = pool.admit(HERE).await.unwrap();
+        let (third, crowded) = pool.admit(HERE, false).await.unwrap();
         assert!(crowded && left.is_cancelled() && !first.leave.is_cancelled());
         // Who is being answered stays: the third one goes.
         let turn = first.begin_request().await;
         let left = third.leave.clone();
         stay(&left, third);
-        pool.admit(HERE).await.unwrap();
+        pool.admit(HERE, false).await.unwrap();
         assert!(left.is_cancelled() && !first.leave.is_cancelled());
         drop((turn, first));
         assert!(pool.entries.lock().is_empty());
@@ -324,9 +389,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_and_its_reply_have_their_time() {
         let pool = ConnectionPool::new(1);
-        let (slot, _) = pool.admit(HERE).await.unwrap();
+        let (slot, _) = pool.admit(HERE, false).await.unwrap();
         let late = |seconds| {
-            pool.entries.lock().get_mut(&slot.id).unwrap().since -= Duration::from_secs(seconds);
+            let mut entries = pool.entries.lock();
+            let entry = entries.get_mut(&slot.id).unwrap();
+            entry.since -= Duration::from_secs(seconds);
+            let sent = entry.requests.iter_mut().filter_map(|open| open.sending.as_mut());
+            sent.for_each(|(since, _)| *since -= Duration::from_secs(seconds));
+            drop(entries);
             slot.is_late()
         };
         assert!(!late(3600), "who says nothing is not late");
@@ -356,17 +426,66 @@ mod tests {
         }
         assert_eq!(all.iter().filter(|leave| !leave.is_cancelled()).count(), 8);
         assert!(!all[19].is_cancelled() && all[0].is_cancelled());
-        assert_eq!(pool.entries.lock().values().map(|entry| entry.holds).sum::<usize>(), HELD);
+        assert_eq!(pool.entries.lock().values().map(Entry::holds).sum::<usize>(), HELD);
     }
 
     #[tokio::test]
     async fn a_reply_that_nobody_reads_is_the_only_one() {
         let pool = ConnectionPool::new(1);
-        let (slot, _) = pool.admit(HERE).await.unwrap();
+        let (slot, _) = pool.admit(HERE, false).await.unwrap();
         let body = slot.begin_request().await.send(Bytes::from_static(b"x"));
         let next = tokio::time::timeout(Duration::from_millis(50), slot.begin_request()).await;
         assert!(next.is_err());
         drop(body);
         slot.begin_request().await;
+    }
+
+    #[tokio::test]
+    async fn handshakes_take_no_place_of_who_is_connected() {
+        let pool = ConnectionPool::new(8);
+        let (scraper, scrapes) = come(&pool, "10.0.0.1").await;
+        stay(&scrapes, scraper);
+        for _ in 0..100 {
+            let (slot, crowded) = pool.admit(HERE, true).await.unwrap();
+            let leave = slot.leave.clone();
+            stay(&leave, slot);
+            let begun = pool.entries.lock().values().filter(|entry| entry.phase == Phase::Handshake).count();
+            assert!(begun <= 4 && (begun == 4 || !crowded), "{begun}");
+        }
+        assert!(!scrapes.is_cancelled());
+        // One that is through has a place like any other.
+        let (slot, _) = pool.admit(HERE, true).await.unwrap();
+        slot.begin(true);
+        for _ in 0..3 {
+            pool.admit(HERE, true).await.unwrap();
+        }
+        assert!(!slot.leave.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn requests_of_one_connection_are_told_apart() {
+        let pool = ConnectionPool::new(1);
+        let (slot, _) = pool.admit(HERE, true).await.unwrap();
+        slot.begin(true);
+        let stream = slot.begin_request().await;
+        let body = slot.begin_request().await.send(Bytes::from_static(b"nobody reads me"));
+        let late = |slot: &Slot, seconds: u64| {
+            let mut entries = pool.entries.lock();
+            let entry = entries.get_mut(&slot.id).unwrap();
+            entry.since -= Duration::from_secs(seconds);
+            let sent = entry.requests.iter_mut().filter_map(|open| open.sending.as_mut());
+            sent.for_each(|(since, _)| *since -= Duration::from_secs(seconds));
+            drop(entries);
+            slot.is_late()
+        };
+        assert!(!late(&slot, 59));
+        // Others that are answered meanwhile give it no further time.
+        drop(slot.begin_request().await.send(Bytes::from_static(b"x")));
+        assert!(late(&slot, 2));
+        drop(body);
+        assert!(!late(&slot, 3600), "a stream may last");
+        drop(stream);
+        assert!(!late(&slot, 64));
+        assert!(late(&slot, 2), "an idle one of HTTP/2 goes");
     }
 }

@@ -84,13 +84,14 @@ impl Site {
 }
 
 /// The agent as Prometheus discovers it (`http_sd_configs`): under the name by which it was asked.
-pub(super) fn targets(headers: &header::HeaderMap) -> Reply {
+pub(super) fn targets(headers: &header::HeaderMap, tls: bool) -> Reply {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if host.is_empty() || host.len() > HOST || !host.chars().all(good) {
         return reply::text(StatusCode::BAD_REQUEST, "the Host header must name the agent\n");
     }
-    let list = serde_json::json!([{"targets": [host], "labels": {}}]);
+    let labels = if tls { serde_json::json!({"__scheme__": "https"}) } else { serde_json::json!({}) };
+    let list = serde_json::json!([{"targets": [host], "labels": labels}]);
     reply::file("application/json", format!("{list}\n"))
 }
 

@@ -203,3 +203,131 @@ async fn scrapes_at_the_same_time_are_whole_each() {
         }
     });
 }
+
+/// A web configuration beside the certificates of the tests, and the folder that it is in.
+fn web(text: &str) -> WebConfig {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/web");
+    let own = tempfile::tempdir().unwrap();
+    for name in ["server.crt", "server.key"] {
+        std::fs::copy(folder.join(name), own.path().join(name)).unwrap();
+    }
+    std::fs::write(own.path().join("web.yml"), text).unwrap();
+    WebConfig::read(&own.path().join("web.yml")).unwrap()
+}
+
+const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+
+/// A client of TLS that trusts the authority of the tests.
+async fn shake(server: &Server) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    use rustls::pki_types::pem::PemObject;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/web/ca.crt");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_file(path).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    connector.connect("localhost".try_into().unwrap(), server.open().await).await
+}
+
+#[tokio::test]
+async fn who_has_no_password_gets_nothing_and_a_known_one_is_let_in() {
+    let server = Server::start();
+    // alice: "secret", by crypt(3).
+    server.site.set_web(web(
+        "basic_auth_users: {alice: $2y$05$tAeZykWQp6jvLjIL8jbzi.I8c90Aow8BLQpXZr4gTfveBGPqODTyu}\n\
+         http_server_config: {headers: {X-Frame-Options: deny, Content-Security-Policy: \"default-src 'self'\"}}\n",
+    ));
+    let ask = |path: &str, more: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}Connection: close\r\n\r\n")
+    };
+    for path in ["/metrics", "/", "/-/healthy", "/nothing", "/api/v1/query?query=up"] {
+        assert_eq!(server.status(&ask(path, "")).await, 401, "{path}");
+    }
+    let wrong = "Authorization: Basic YWxpY2U6d3Jvbmc=\r\n";
+    assert_eq!(server.status(&ask("/metrics", wrong)).await, 401);
+    let nobody = "Authorization: Basic bm9ib2R5OnNlY3JldA==\r\n";
+    assert_eq!(server.status(&ask("/metrics", nobody)).await, 401);
+    let right = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    assert_eq!(server.status(&ask("/metrics", right)).await, 200);
+    let reload = format!(
+        "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{wrong}Connection: close\r\n\r\n"
+    );
+    assert_eq!((server.status(&reload).await, server.reloads()), (401, 0));
+    let mut stream = server.open().await;
+    stream.write_all(ask("/connect", right).as_bytes()).await.unwrap();
+    let mut head = String::new();
+    stream.read_to_string(&mut head).await.unwrap();
+    assert!(head.contains("x-frame-options: deny"));
+    // The page's own policy stays, and the other one restricts it further.
+    assert_eq!(head.matches("content-security-policy: ").count(), 2);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_rate_are_refused() {
+    let server = Server::start();
+    server.site.set_web(web("rate_limit: {interval: 1h, burst: 3}\n"));
+    let ask = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(server.status(ask).await);
+    }
+    assert_eq!(seen, [200, 200, 200, 429, 429]);
+    // A reload of the same rate gives no new burst.
+    server.site.set_web(web("rate_limit: {interval: 1h, burst: 3}\n"));
+    assert_eq!(server.status(ask).await, 429);
+}
+
+#[tokio::test]
+async fn with_tls_a_scrape_is_encrypted_and_plain_http_is_told_so() {
+    let server = Server::start();
+    server.site.set_web(web(TLS));
+    let mut stream = shake(&server).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK")
+            && text.contains("neural_agent_certificate_expiry_timestamp_seconds{")
+    );
+    let mut plain = server.open().await;
+    plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(status(&mut plain).await, 400);
+    let failed = |reason| server.site.own.handshakes_failed.get_or_create_owned(&Unshaken { reason }).get();
+    assert_eq!((failed("plain"), failed("closed")), (1, 0));
+    // Switched off again for who comes from now on.
+    server.site.set_web(WebConfig::default());
+    assert_eq!(
+        server.status("GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn handshakes_that_are_not_finished_leave_a_place_for_a_scrape() {
+    let server = Server::start();
+    server.site.set_web(web(TLS));
+    let mut kept = shake(&server).await.unwrap();
+    let mut held = Vec::new();
+    for number in 0..500 {
+        let mut stream = server.open().await;
+        // Some begin and do not go on.
+        if number % 2 == 0 {
+            stream.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+        }
+        held.push(stream);
+    }
+    let mut stream = shake(&server).await.unwrap();
+    for stream in [&mut kept, &mut stream] {
+        stream
+            .write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+    }
+}

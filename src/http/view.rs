@@ -192,7 +192,11 @@ impl Site {
         let history = (self.own.history_failing.get() == 1).then_some(
             "The history is kept in memory only: its file cannot be written, or only slowly. See the reason in the log.",
         );
-        reload.into_iter().chain(history).map(str::to_owned).collect()
+        let web = (self.own.web_successful.get() == 0).then_some(
+            "The web configuration was not reloaded: the previous certificate and passwords are active. See the errors in the log, or run `neural-exporter check`.",
+        );
+        let open = self.open.load().as_deref().cloned();
+        reload.into_iter().chain(web).chain(history).map(str::to_owned).chain(open).collect()
     }
 
     /// Makes something of what is shown, on a thread that may wait.

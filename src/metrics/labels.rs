@@ -21,6 +21,32 @@ pub struct LostLines {
     pub reason: &'static str,
 }
 
+/// Why handshakes of TLS fail.
+pub const UNSHAKEN: [&str; 8] = [
+    "certificate_expired",
+    "certificate_missing",
+    "certificate_rejected",
+    "closed",
+    "incompatible",
+    "plain",
+    "protocol",
+    "rejected_by_client",
+];
+
+/// Why keys were not agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Unshaken {
+    /// One word.
+    pub reason: &'static str,
+}
+
+/// Whose certificate it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfCertificate {
+    /// `server`.
+    pub certificate: &'static str,
+}
+
 /// The family that refused a series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct SeriesRefusal {

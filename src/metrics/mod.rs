@@ -29,8 +29,8 @@ use foldhash::fast::RandomState;
 pub use collector::Mirror;
 pub use labels::{
     Answered, DroppedSpans, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline,
-    OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget, OfTask,
-    OpenIncidents, PushedObjects, SeriesRefusal,
+    OfCertificate, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget,
+    OfTask, OpenIncidents, PushedObjects, SeriesRefusal, UNSHAKEN, Unshaken,
 };
 pub use own::Own;
 pub use read::{Labels, Sample};

@@ -21,8 +21,8 @@ use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit
 use super::Format;
 use super::labels::{
     Answered, DroppedSpans, ESCALATIONS, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified,
-    OfBaseline, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports, OfState, OfTarget,
-    OfTask, OpenIncidents, Pushed, PushedObjects, REPORTS, SeriesRefusal,
+    OfBaseline, OfCertificate, OfHook, OfHookStep, OfIncident, OfLine, OfPriority, OfQueue, OfReports,
+    OfState, OfTarget, OfTask, OpenIncidents, Pushed, PushedObjects, REPORTS, SeriesRefusal, Unshaken,
 };
 use super::writes::{Pushes, Writes};
 use crate::catalog::{Metric, OWN, agent, benchmark, incident, trace};
@@ -49,6 +49,14 @@ pub struct Own {
     pub requests: Family<Answered, Counter>,
     /// Idle connections that gave way to others.
     pub connections_ended: Counter,
+    /// Handshakes that failed.
+    pub handshakes_failed: Family<Unshaken, Counter>,
+    /// When the certificate of the server ends.
+    pub certificate_ends: Family<OfCertificate, Float>,
+    /// Attempts to reload the web configuration that were refused.
+    pub web_reload_failures: Counter,
+    /// Whether the last attempt succeeded.
+    pub web_successful: Gauge,
     /// Lines of the log that were lost.
     pub log_lines_lost: Family<LostLines, Counter>,
     /// Whether the event log cannot be written now.
@@ -231,6 +239,10 @@ impl Own {
             config_loaded: enter(r, &agent::LAST_RELOAD, Float::default()),
             requests: enter(r, &agent::REQUESTS, Family::default()),
             connections_ended: enter(r, &agent::CONNECTIONS_ENDED, Counter::default()),
+            handshakes_failed: enter(r, &agent::HANDSHAKES_FAILED, Family::default()),
+            certificate_ends: enter(r, &agent::CERTIFICATE_ENDS, Family::default()),
+            web_reload_failures: enter(r, &agent::WEB_RELOAD_FAILURES, Counter::default()),
+            web_successful: enter(r, &agent::LAST_WEB_RELOAD_OK, Gauge::default()),
             log_lines_lost: enter(r, &agent::LOG_LINES_LOST, Family::default()),
             event_log_failing: enter(r, &agent::EVENT_LOG_FAILING, Gauge::default()),
             event_log_dropped: enter(r, &agent::EVENT_LOG_DROPPED, Counter::default()),

@@ -17,6 +17,8 @@ pub struct Agent {
     pub hosts: Vec<String>,
     /// How often it scrapes itself; nothing where it remembers nothing.
     pub interval: Option<Span>,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// What to write where nothing can be derived.
@@ -32,6 +34,12 @@ impl Agent {
         })
     }
 
+    /// The address of a place of it.
+    fn url(&self, place: impl std::fmt::Display) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{place}")
+    }
+
     /// A name under which it is known. What has a port of its own is a proxy, of which nobody says whether it speaks TLS.
     fn name(&self) -> Option<&String> {
         self.hosts.iter().find(|name| !name.contains(':'))
@@ -42,13 +50,9 @@ impl Agent {
     pub fn for_people(&self) -> Option<String> {
         let reached = |address: &SocketAddr| !address.ip().is_loopback() && !address.ip().is_unspecified();
         let open = self.tcp().find(|address| address.ip().is_unspecified());
-        let named = || Some(format!("http://{}:{}", self.name()?, open?.port()));
-        let address = || {
-            self.tcp()
-                .find(reached)
-                .or_else(|| self.tcp().next())
-                .map(|address| format!("http://{}", near(address)))
-        };
+        let named = || Some(self.url(format_args!("{}:{}", self.name()?, open?.port())));
+        let address =
+            || self.tcp().find(reached).or_else(|| self.tcp().next()).map(|address| self.url(near(address)));
         named().or_else(address)
     }
 
@@ -81,16 +85,16 @@ impl Agent {
         if host.is_none_or(here) {
             let best =
                 listen.iter().find(|address| address.ip().is_loopback() || address.ip().is_unspecified());
-            return Ok(format!("http://{}", near(*best.unwrap_or(first))));
+            return Ok(self.url(near(*best.unwrap_or(first))));
         }
         if let Some(address) =
             listen.iter().find(|address| !address.ip().is_loopback() && !address.ip().is_unspecified())
         {
-            return Ok(format!("http://{address}"));
+            return Ok(self.url(address));
         }
         let open = listen.iter().find(|address| address.ip().is_unspecified());
         match (open, self.name()) {
-            (Some(address), Some(name)) => Ok(format!("http://{name}:{}", address.port())),
+            (Some(address), Some(name)) => Ok(self.url(format_args!("{name}:{}", address.port()))),
             (Some(address), None) => Err(format!(
                 "no name is known under which the Grafana at {} reaches the agent, which listens on {address}\n  hint: \
                  list the name of this machine under http.hosts, or {BY_HAND}",
@@ -125,6 +129,7 @@ mod tests {
             listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             interval: Some(Span::seconds(5)),
+            tls: false,
         }
     }
 
@@ -138,6 +143,9 @@ mod tests {
         assert_eq!(of(&["127.0.0.1:9612", "10.0.0.7:80"], &[]).unwrap(), "http://10.0.0.7:80");
         assert_eq!(of(&["0.0.0.0:9700"], &["proxy:443", "rig-1"]).unwrap(), "http://rig-1:9700");
         assert_eq!(of(&["0.0.0.0:9700"], &[]).unwrap(), "http://127.0.0.1:9700");
+        let with_tls = Agent { tls: true, ..agent(&["0.0.0.0:9700"], &["rig-1"]) };
+        assert_eq!(with_tls.for_people().unwrap(), "https://rig-1:9700");
+        assert_eq!(with_tls.seen_from(None).unwrap(), "https://127.0.0.1:9700");
         // A name is of no use where nobody else is let in.
         assert_eq!(of(&["127.0.0.1:1"], &["rig-1"]).unwrap(), "http://127.0.0.1:1");
         assert_eq!(of(&["systemd:http"], &["rig-1"]), None);

@@ -60,7 +60,7 @@ impl DashboardSource {
     pub fn source(&self, agent: &Agent, grafana: Option<&Link>) -> Result<DataSource, String> {
         let Self::Server(server) = self else {
             let url = agent.seen_from(grafana.map(Link::expose))?;
-            let place = url.trim_start_matches("http://");
+            let place = url.trim_start_matches("http://").trim_start_matches("https://");
             return Ok(DataSource {
                 uid: agent_uid(place),
                 name: format!("neural-exporter at {place}"),

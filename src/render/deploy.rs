@@ -48,7 +48,11 @@ fn prometheus(settings: &Settings, rules: &str, sd: &str, alertmanager: &str) ->
 }
 
 fn targets(settings: &Settings) -> String {
-    let value = serde_json::json!([{ "labels": { "site": "lab" }, "targets": settings.targets }]);
+    let mut labels = serde_json::json!({ "site": "lab" });
+    if settings.tls {
+        labels["__scheme__"] = "https".into();
+    }
+    let value = serde_json::json!([{ "labels": labels, "targets": settings.targets }]);
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text

@@ -44,6 +44,8 @@ pub struct Settings {
     pub alerts: Alerts,
     /// Where agents serve `/metrics`: `127.0.0.1:9612`.
     pub targets: Vec<String>,
+    /// Whether they speak TLS.
+    pub tls: bool,
     /// What Grafana asks.
     pub source: Source,
 }
@@ -56,6 +58,7 @@ impl Settings {
             limits: Limits::changed(alerts.limits.clone()),
             alerts,
             targets: vec!["127.0.0.1:9612".to_owned()],
+            tls: false,
             source: Source::default(),
         }
     }

@@ -8,6 +8,7 @@ fn pages() -> Vec<(String, String)> {
         "README.md".to_owned(),
         "ARCHITECTURE.md".to_owned(),
         "CONTRIBUTING.md".to_owned(),
+        "SECURITY.md".to_owned(),
         "deploy/README.md".to_owned(),
     ];
     for folder in ["docs", "docs/reference"] {

@@ -121,9 +121,10 @@ pub(super) static BOARD: Board = Board {
                 "sum by (instance) (rate(neural_agent_label_values_truncated_total[$__rate_interval]))",
                 "{{instance}}",
             )]),
-            lines("Requests", "reqps", "HTTP requests answered per second, and connections closed to make room.", &[
+            lines("Requests", "reqps", "HTTP requests answered per second, connections closed to make room, and TLS handshakes that failed.", &[
                 q("sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))", "{{path}} {{status}}"),
                 q("sum by (instance) (rate(neural_agent_http_connections_closed_total[$__rate_interval]))", "closed"),
+                q("sum by (instance, reason) (rate(neural_agent_tls_handshake_failures_total[$__rate_interval]))", "TLS {{reason}}"),
             ]),
             lines("Size of a scrape", "bytes", "Size of the last scrape before compression.", &[q(
                 "max by (instance) (neural_agent_scrape_size_bytes)",
@@ -132,12 +133,15 @@ pub(super) static BOARD: Board = Board {
             lines("Reloads in an hour", "none", "Attempts to reload the configuration, and those that failed.", &[
                 q("sum by (instance) (increase(neural_agent_config_reloads_total[1h]))", "asked"),
                 q("sum by (instance) (increase(neural_agent_config_reload_failures_total[1h]))", "refused"),
+                q("sum by (instance) (increase(neural_agent_web_config_reload_failures_total[1h]))", "web configuration refused"),
             ]),
-            view(Panel::Table, "Agents", "none", "Version of each agent, its uptime and the time of its last reload.", &[
+            view(Panel::Table, "Agents", "none", "Version of each agent, its uptime, the time of its last reload, and the time until its certificate expires.", &[
                 column("clamp_min(time() - max by (instance) (process_start_time_seconds{source=''}), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Uptime", "s"),
                 column("clamp_min(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration hash", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
+                column("max by (instance) (neural_agent_web_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Web configuration", "none").states(TAKEN),
+                column("(min by (instance) (neural_agent_certificate_expiry_timestamp_seconds) - time()) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Certificate", "s"),
             ])
             .first(&["instance", "Value #D"]),
         ]),
