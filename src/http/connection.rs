@@ -104,15 +104,9 @@ impl Connection {
         };
         let shaken = tokio::select! {
             () = stop.cancelled() => return,
-            shaken = handshake::shake(stream, tls) => shaken,
+            shaken = handshake::shake(stream, tls, &site.own, peer) => shaken,
         };
-        let stream = match shaken {
-            Ok(stream) => stream,
-            Err(failure) => {
-                handshake::report(&site.own, peer, &failure);
-                return;
-            }
-        };
+        let Some(stream) = shaken else { return };
         let multiplexed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         slot.begin(multiplexed);
         if multiplexed {

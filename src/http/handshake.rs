@@ -2,12 +2,14 @@
 //!
 //! How long that may take, and how many do it at once, is the pool's.
 
+use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::{CertificateError, Error, ServerConfig};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -15,6 +17,8 @@ use tokio_rustls::server::TlsStream;
 use crate::metrics::{Own, Unshaken};
 use crate::quote::quote;
 
+/// How long a client has to go whose handshake failed.
+const LINGER: Duration = Duration::from_secs(1);
 /// What a client is told that speaks plain HTTP.
 pub const NO_TLS: &str = "Client sent an HTTP request to an HTTPS server.\n";
 
@@ -26,38 +30,53 @@ fn no_tls() -> String {
     )
 }
 
-/// Why there is no connection.
-#[derive(Debug)]
-pub(super) struct Failure {
-    reason: &'static str,
-    why: String,
-}
-
-/// Agrees on keys with a client.
+/// Agrees on keys with a client. Where that fails it is counted, and the client learns why.
 pub(super) async fn shake(
     mut stream: TcpStream,
     tls: Arc<ServerConfig>,
-) -> Result<TlsStream<TcpStream>, Failure> {
+    own: &Own,
+    peer: IpAddr,
+) -> Option<TlsStream<TcpStream>> {
     let mut first = [0];
     match stream.peek(&mut first).await {
         // A port that is looked at, and closed.
         Ok(0) => {
-            return Err(Failure { reason: "closed", why: "the client closed the connection".to_owned() });
+            report(own, peer, "closed", &"the client closed the connection");
+            return None;
         }
         Ok(_) if first[0].is_ascii_uppercase() => {
+            report(own, peer, "plain", &"the client speaks HTTP without TLS");
             // Whether it arrives is the client's affair.
             drop(stream.write_all(no_tls().as_bytes()).await);
-            drop(stream.shutdown().await);
-            return Err(Failure { reason: "plain", why: "the client speaks HTTP without TLS".to_owned() });
+            linger(stream).await;
+            return None;
         }
         _ => {}
     }
-    TlsAcceptor::from(tls).accept(stream).await.map_err(|why| failure(&why))
+    match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
+        Ok(stream) => Some(stream),
+        Err((why, stream)) => {
+            report(own, peer, reason(&why), &why);
+            linger(stream).await;
+            None
+        }
+    }
 }
 
-fn failure(why: &io::Error) -> Failure {
-    let inner = why.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let reason = match inner {
+/// Closes a connection so that the alert arrives that says why: what the client has sent meanwhile would else break it off.
+async fn linger(mut stream: TcpStream) {
+    let mut rest = [0; 512];
+    let read = async {
+        stream.shutdown().await?;
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    // Whether the client goes is its own affair.
+    drop(tokio::time::timeout(LINGER, read).await);
+}
+
+fn reason(why: &io::Error) -> &'static str {
+    match why.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         None => "closed",
         Some(Error::NoCertificatesPresented) => "certificate_missing",
         Some(Error::InvalidCertificate(
@@ -67,13 +86,11 @@ fn failure(why: &io::Error) -> Failure {
         Some(Error::PeerIncompatible(_)) => "incompatible",
         Some(Error::AlertReceived(_)) => "rejected_by_client",
         Some(_) => "protocol",
-    };
-    Failure { reason, why: why.to_string() }
+    }
 }
 
 /// Counts a failure. In the log it is seen at the level of debugging: there is no limit to how many clients cause.
-pub(super) fn report(own: &Own, peer: IpAddr, failure: &Failure) {
-    let Failure { reason, why } = failure;
+fn report(own: &Own, peer: IpAddr, reason: &'static str, why: &dyn Display) {
     own.handshakes_failed.get_or_create_owned(&Unshaken { reason }).inc();
     tracing::debug!(%peer, reason, "no connection with TLS: {}", quote(why));
 }

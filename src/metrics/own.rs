@@ -471,6 +471,8 @@ mod tests {
     #[test]
     fn both_formats() {
         let own = Own::new();
+        own.handshakes_failed.get_or_create(&Unshaken { reason: "plain" }).inc();
+        own.certificate_ends.get_or_create(&OfCertificate { certificate: "server" }).set(1.0);
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
         own.refused.get_or_create(&SeriesRefusal { family: "a".to_owned() }).inc();
         own.in_place("g", Timestamp::both(1));

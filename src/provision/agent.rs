@@ -185,7 +185,12 @@ mod tests {
                 "{why}"
             );
         }
-        let off = Agent { listen: vec!["127.0.0.1:1".parse().unwrap()], hosts: Vec::new(), interval: None };
+        let off = Agent {
+            listen: vec!["127.0.0.1:1".parse().unwrap()],
+            hosts: Vec::new(),
+            interval: None,
+            tls: false,
+        };
         let why = off.seen_from(None).unwrap_err();
         assert!(why.contains("history.enabled is false") && why.contains("name a Prometheus"), "{why}");
     }

@@ -45,7 +45,7 @@ class Web:
         self.authority.server("DNS:localhost", "IP:127.0.0.1")
         self.certificate("server", "certificate.pem", "key.pem")
         self.write(text)
-        agent.configure([], web_config=str(self.file), history={"enabled": False})
+        agent.configure([], web_config=str(self.file))
         self.url = f"https://127.0.0.1:{agent.port}"
 
     def certificate(self, name: str, certificate: str, key: str) -> None:
@@ -139,14 +139,14 @@ def test_tls_and_users_are_what_clients_expect(agent):
     mine = ["--config", agent.file, "--ca-file", web.authority.file]
     ask = lambda *more: subprocess.run([PROGRAM, "status", *mine, *more], capture_output=True, text=True, timeout=30)
     known = ask("--user", "alice", "--password-file", web.folder / "password")
-    assert known.returncode in (0, 1, 2) and known.stdout, known
+    assert known.stdout and not known.stderr, known
     assert "401" in ask().stderr
     assert agent.told().count("serving https://") == 1
 
 
 def test_wrong_passwords_cost_bounded_time_and_keep_nobody_out(agent):
     web = Web(agent, TLS)
-    hashed = subprocess.run(["perl", "-e", 'print crypt("right", q($2y$10$gWXgTdCFBvQhrCQRzBJOUu))'], capture_output=True, text=True, check=True).stdout
+    hashed = subprocess.run(["perl", "-e", 'print crypt("right", q($2y$08$gWXgTdCFBvQhrCQRzBJOUu))'], capture_output=True, text=True, check=True).stdout
     web.write(TLS + f"basic_auth_users: {{prometheus: {hashed}}}\n")
     web.start()
     context = ssl.create_default_context(cafile=str(web.authority.file))
@@ -281,11 +281,11 @@ def test_the_examples_of_exporter_toolkit_are_taken_as_they_are(agent):
     live = json.loads(check("--web.config.file", other, "--live", "--output", "json").stdout)["live"]
     said = {one["path"]: (one["verdict"], one["message"]) for one in live}
     assert said["listen"] == ("warning", "other machines reach it without authentication"), live
-    assert said["web_config"] == ("warning", "expires in 1 days"), live
+    assert said["web_config"][0] == "warning" and said["web_config"][1].startswith("expires in"), live
 
 
 def test_beyond_loopback_without_tls_is_said(agent):
-    agent.configure([], listen=f"0.0.0.0:{agent.port}", history={"enabled": False})
+    agent.configure([], listen=f"0.0.0.0:{agent.port}")
     agent.start()
     agent.says(f"Other machines reach 0.0.0.0:{agent.port} without TLS and without authentication.")
     assert b"without TLS and without authentication" in agent.get("/")[2]
