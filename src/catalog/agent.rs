@@ -457,7 +457,7 @@ pub static REMOTE_WRITE_SENT: Metric = Metric {
 pub static REMOTE_WRITE_DROPPED: Metric = Metric {
     name: "remote_write_dropped_samples",
     help: "Samples that a target of remote write did not get, by reason",
-    note: "`rejected`: it answered with a status that no other try changes; of version 1.0 it is not known whether it took a part. `not_written`: it answered that it wrote fewer. `relabelled`: `write_relabel_configs` dropped them",
+    note: "`rejected`: it answered with a status that no other try changes; of version 1.0 it is not known whether it took a part. `not_written`: it answered that it wrote fewer. `relabelled`: `write_relabel_configs` dropped them. `incomplete`: parts of a histogram or summary for OTLP are missing or contradict each other",
     labels: &["target", "reason"],
     kind: Kind::Counter,
     ..Metric::BLANK

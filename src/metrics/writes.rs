@@ -31,7 +31,7 @@ impl Writes {
         drop(self.retries.get_or_create_owned(&of(target)));
         self.lost(target, 0.0);
         self.pending(target, 0);
-        for reason in ["rejected", "not_written", "relabelled"] {
+        for reason in ["rejected", "not_written", "relabelled", "incomplete"] {
             self.dropped(target, reason, 0, 0);
         }
         self.forgotten(target, 0);

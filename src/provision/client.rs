@@ -24,7 +24,7 @@ use crate::clock::now;
 use crate::secret::Link;
 use tries::PAUSE;
 pub use write::Reply;
-pub(super) use write::{KIND, headers};
+pub(super) use write::headers;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);

@@ -1,12 +1,12 @@
-//! A server that takes remote write.
+//! A server that takes remote write, or metrics of OTLP.
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 
 use super::Access;
 pub use super::client::Reply;
-use super::client::{Client, KIND, headers};
+use super::client::{Client, headers};
 use crate::secret::Link;
 
 /// A server that takes remote write.
@@ -31,20 +31,15 @@ impl Receiver {
         Ok(Self { client: Client::open(url, access)?, headers: headers(own)?, timeout })
     }
 
-    /// Posts a compressed body once, of this type and version.
+    /// Posts a body once, with headers that say what it is.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn post(
-        &self,
-        kind: &'static str,
-        version: &'static str,
-        body: Vec<u8>,
-    ) -> Result<Reply, String> {
+    pub async fn post(&self, says: &[(&'static str, &'static str)], body: Vec<u8>) -> Result<Reply, String> {
         let mut all = self.headers.clone();
-        all.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-        all.insert(KIND, HeaderValue::from_static(kind));
-        all.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
+        for (name, value) in says {
+            all.insert(*name, HeaderValue::from_static(value));
+        }
         self.client.write(all, body, self.timeout).await
     }
 }

@@ -1,11 +1,16 @@
 //! The way of one request to a server: tried until there is an answer that another try would not change.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Settings;
+use super::{Message, Settings};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::backoff::Backoff;
 use crate::clock::now;
+use crate::decode::otlp::answer::partial_success;
 use crate::metrics::Own;
 use crate::provision::receiver::{Receiver, Reply};
 use crate::quote::quote;
@@ -26,7 +31,8 @@ pub(super) struct Count {
 /// Where requests go, and how that went.
 pub(super) struct Delivery<'s> {
     pub(super) name: String,
-    pub(super) version: Version,
+    /// What the server takes.
+    pub(super) message: Message,
     settings: &'s Settings,
     receiver: Receiver,
     own: Arc<Own>,
@@ -40,13 +46,22 @@ pub(super) struct Delivery<'s> {
 impl<'s> Delivery<'s> {
     pub(super) fn new(name: String, settings: &'s Settings, receiver: Receiver, own: Arc<Own>) -> Self {
         let backoff = start(settings);
-        Self { name, version: settings.version(), settings, receiver, own, backoff, failing: false, say: 0 }
+        Self {
+            name,
+            message: settings.protobuf_message,
+            settings,
+            receiver,
+            own,
+            backoff,
+            failing: false,
+            say: 0,
+        }
     }
 
     /// Posts a body with so much in it until there is an answer that another try would not change, and counts what became of it. Nothing is
     /// counted, and the answer is no, where the server takes another version than this.
     pub(super) async fn deliver(&mut self, body: &[u8], count: Count) -> bool {
-        let packed = match pack(body) {
+        let packed = match pack(self.message, body) {
             Ok(packed) => packed,
             Err(why) => {
                 self.refused("rejected", count, &why);
@@ -56,15 +71,17 @@ impl<'s> Delivery<'s> {
         loop {
             let (why, wait) = match self.post(packed.clone()).await {
                 Err(why) => (why, None),
-                Ok(reply) => match judge(&reply, self.version, count) {
+                Ok(reply) => match judge(&reply, self.message, count) {
                     Judgement::Retry => (reply.why, reply.retry_after),
                     Judgement::OtherVersion => {
                         tracing::warn!("{} does not take remote write 2.0; it gets 1.0", self.name);
-                        self.version = Version::V1;
+                        self.message = Message::V1;
                         return false;
                     }
                     Judgement::Over { written, reason } => {
-                        self.answered(count, written, reason, &reply.why);
+                        let partial = self.message == Message::Otlp && reply.why.is_empty();
+                        let why = if partial { partial_success(&reply.body).1 } else { &reply.why };
+                        self.answered(count, written, reason, why);
                         return true;
                     }
                 },
@@ -84,7 +101,7 @@ impl<'s> Delivery<'s> {
 
     /// Posts what may be lost, once.
     pub(super) async fn tell(&mut self, body: &[u8]) {
-        let Ok(packed) = pack(body) else { return };
+        let Ok(packed) = pack(self.message, body) else { return };
         let why = match self.post(packed).await {
             Ok(reply) if (200..=299).contains(&reply.status) => return,
             Ok(reply) => reply.why,
@@ -97,7 +114,15 @@ impl<'s> Delivery<'s> {
     }
 
     async fn post(&self, packed: Vec<u8>) -> Result<Reply, String> {
-        self.receiver.post(self.version.content_type(), self.version.header(), packed).await
+        let says: &[_] = match self.message.version() {
+            Some(version) => &[
+                ("content-encoding", "snappy"),
+                ("content-type", version.content_type()),
+                ("x-prometheus-remote-write-version", version.header()),
+            ],
+            None => &[("content-encoding", "gzip"), ("content-type", "application/x-protobuf")],
+        };
+        self.receiver.post(says, packed).await
     }
 
     fn answered(&mut self, count: Count, written: Count, reason: &'static str, why: &str) {
@@ -134,8 +159,12 @@ fn start(settings: &Settings) -> Backoff {
     Backoff::between(queue.min_backoff.0, queue.max_backoff.0)
 }
 
-/// Compresses a body. Only what has more than 4 GiB cannot be.
-fn pack(body: &[u8]) -> Result<Vec<u8>, String> {
+/// Compresses a body as its receiver takes it. Only what has more than 4 GiB cannot be.
+fn pack(message: Message, body: &[u8]) -> Result<Vec<u8>, String> {
+    if message == Message::Otlp {
+        let mut packed = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
+        return packed.write_all(body).and_then(|()| packed.finish()).map_err(|why| why.to_string());
+    }
     snap::raw::Encoder::new().compress_vec(body).map_err(|why| why.to_string())
 }
 
@@ -152,7 +181,29 @@ enum Judgement {
 }
 
 /// What an answer to a request with so much in it means.
-fn judge(reply: &Reply, version: Version, count: Count) -> Judgement {
+fn judge(reply: &Reply, message: Message, count: Count) -> Judgement {
+    match message.version() {
+        Some(version) => judge_write(reply, version, count),
+        None => judge_export(reply, count),
+    }
+}
+
+/// Of OTLP: only what the specification names is sent again.
+fn judge_export(reply: &Reply, count: Count) -> Judgement {
+    match reply.status {
+        200..=299 => {
+            let (rejected, _) = partial_success(&reply.body);
+            let samples = count.samples.saturating_sub(rejected);
+            // It does not say whose exemplars it did not take.
+            let exemplars = if samples > 0 || rejected == 0 { count.exemplars } else { 0 };
+            Judgement::Over { written: Count { samples, exemplars }, reason: "not_written" }
+        }
+        429 | 502..=504 => Judgement::Retry,
+        _ => Judgement::Over { written: Count::default(), reason: "rejected" },
+    }
+}
+
+fn judge_write(reply: &Reply, version: Version, count: Count) -> Judgement {
     let samples = reply.written.map(|written| written.min(count.samples));
     // Who does not say how many it wrote wrote none, says the specification.
     let exemplars = reply.exemplars_written.unwrap_or(0).min(count.exemplars);
@@ -180,6 +231,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_to_otlp_decides_so_as_its_specification_says() {
+        let all = Count { samples: 10, exemplars: 2 };
+        // `partial_success` with so many rejected points and a text.
+        let partial = |rejected: u8| vec![0x0a, 6, 0x08, rejected, 0x12, 2, b'n', b'o'];
+        let over =
+            |samples, exemplars, reason| Judgement::Over { written: Count { samples, exemplars }, reason };
+        for (status, body, want) in [
+            (200, vec![], over(10, 2, "not_written")),
+            (200, partial(0), over(10, 2, "not_written")),
+            (200, partial(3), over(7, 2, "not_written")),
+            (200, partial(99), over(0, 0, "not_written")),
+            (429, vec![], Judgement::Retry),
+            (502, vec![], Judgement::Retry),
+            (503, vec![], Judgement::Retry),
+            (504, vec![], Judgement::Retry),
+            (400, vec![], over(0, 0, "rejected")),
+            (401, vec![], over(0, 0, "rejected")),
+            (415, vec![], over(0, 0, "rejected")),
+            (500, vec![], over(0, 0, "rejected")),
+            (302, vec![], over(0, 0, "rejected")),
+        ] {
+            let reply = Reply {
+                status,
+                retry_after: None,
+                written: None,
+                exemplars_written: None,
+                why: String::new(),
+                body,
+            };
+            assert_eq!(judge(&reply, Message::Otlp, all), want, "{status} {:?}", reply.body);
+        }
+    }
+
+    #[test]
     fn an_answer_decides_whether_it_is_sent_again() {
         let over = |samples, reason| Judgement::Over {
             written: Count { samples, exemplars: samples.min(2) },
@@ -187,22 +272,28 @@ mod tests {
         };
         let all = Count { samples: 10, exemplars: 2 };
         for (status, written, version, want) in [
-            (204, None, Version::V1, over(10, "not_written")),
-            (204, Some(10), Version::V2, over(10, "not_written")),
-            (204, Some(7), Version::V2, over(7, "not_written")),
-            (200, None, Version::V2, Judgement::OtherVersion),
-            (415, None, Version::V2, Judgement::OtherVersion),
-            (415, None, Version::V1, over(0, "rejected")),
-            (400, None, Version::V1, over(0, "rejected")),
-            (400, Some(4), Version::V2, over(4, "rejected")),
-            (404, None, Version::V1, over(0, "rejected")),
-            (429, None, Version::V2, Judgement::Retry),
-            (500, Some(3), Version::V2, Judgement::Retry),
-            (503, None, Version::V1, Judgement::Retry),
-            (302, None, Version::V1, Judgement::Retry),
+            (204, None, Message::V1, over(10, "not_written")),
+            (204, Some(10), Message::V2, over(10, "not_written")),
+            (204, Some(7), Message::V2, over(7, "not_written")),
+            (200, None, Message::V2, Judgement::OtherVersion),
+            (415, None, Message::V2, Judgement::OtherVersion),
+            (415, None, Message::V1, over(0, "rejected")),
+            (400, None, Message::V1, over(0, "rejected")),
+            (400, Some(4), Message::V2, over(4, "rejected")),
+            (404, None, Message::V1, over(0, "rejected")),
+            (429, None, Message::V2, Judgement::Retry),
+            (500, Some(3), Message::V2, Judgement::Retry),
+            (503, None, Message::V1, Judgement::Retry),
+            (302, None, Message::V1, Judgement::Retry),
         ] {
-            let reply =
-                Reply { status, retry_after: None, written, exemplars_written: written, why: String::new() };
+            let reply = Reply {
+                status,
+                retry_after: None,
+                written,
+                exemplars_written: written,
+                why: String::new(),
+                body: Vec::new(),
+            };
             assert_eq!(judge(&reply, version, all), want, "{status} {written:?} {version:?}");
         }
     }

@@ -1,5 +1,7 @@
 //! Sends to one target: reads a window of the history, writes it as requests, and goes on when the server has it.
 
+mod export;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery::{Count, Delivery};
 use super::position::Position;
-use super::{Common, Settings};
+use super::{Common, Message, Settings};
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::text::families::Families;
@@ -17,7 +19,7 @@ use crate::promql::{Exemplar, Labels, NAME, Sample};
 use crate::quote::quote;
 use crate::source::aside::apart;
 use crate::store::{Stretch, Window};
-use crate::write_request::{Label, Series, Version, metadata};
+use crate::write_request::{Label, Series, metadata};
 
 /// Samples of a window, so that what is held of it is bounded: some 2 MB, and the labels are the history's own.
 const WINDOW: i64 = 50_000;
@@ -200,6 +202,9 @@ impl Sender<'_> {
         if now().steady >= self.describe {
             self.describe().await;
         }
+        if self.delivery.message == Message::Otlp {
+            return self.export_window(window, behind).await;
+        }
         let most = self.settings.queue_config.max_samples_per_send.max(1);
         let mut left: u64 = window.series.iter().map(|stretch| stretch.samples.len() as u64).sum();
         let mut request: Vec<Part<'_>> = Vec::new();
@@ -265,7 +270,7 @@ impl Sender<'_> {
             samples: request.iter().map(|part| part.samples.len() as u64).sum(),
             exemplars: request.iter().map(|part| part.exemplars.len() as u64).sum(),
         };
-        loop {
+        while let Some(version) = self.delivery.message.version() {
             let of = |labels: &[Label<'_>]| {
                 let name = labels.iter().find(|(name, _)| name == NAME);
                 name.and_then(|(_, name)| self.families.get(name))
@@ -279,15 +284,20 @@ impl Sender<'_> {
                     family: of(labels),
                 })
                 .collect();
-            let body = self.delivery.version.body(&series);
+            let body = version.body(&series);
             drop(series);
             if self.delivery.deliver(&body, count).await {
                 break;
             }
         }
+        self.pace(count.samples, behind).await;
+    }
+
+    /// Waits as long as so many samples take, while it catches up.
+    async fn pace(&self, samples: u64, behind: bool) {
         if behind {
             let rate = self.settings.queue_config.catch_up_samples_per_second.max(1);
-            tokio::time::sleep(Duration::from_secs_f64(count.samples as f64 / f64::from(rate))).await;
+            tokio::time::sleep(Duration::from_secs_f64(samples as f64 / f64::from(rate))).await;
         }
     }
 
@@ -306,7 +316,7 @@ impl Sender<'_> {
 
     /// Tells what families mean where it is not told with each series. Samples do not wait for it: what fails is told with the next look.
     async fn tell_metadata(&mut self) {
-        if self.delivery.version == Version::V1 && std::mem::take(&mut self.tell) {
+        if self.delivery.message == Message::V1 && std::mem::take(&mut self.tell) {
             self.delivery.tell(&metadata(self.families.iter())).await;
         }
     }

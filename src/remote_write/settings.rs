@@ -13,18 +13,18 @@ use crate::secret::{Basic, Exposed, Link};
 use crate::setting::Span;
 use crate::write_request::Version;
 
-/// A server that takes remote write: Prometheus, Mimir, Thanos, VictoriaMetrics. It gets what a scrape would show, at `history.interval`, from
+/// A server that takes remote write: Prometheus, Mimir, Thanos, VictoriaMetrics; or OTLP: a collector of OpenTelemetry. It gets what a scrape would show, at `history.interval`, from
 /// the history, and after an outage what it missed. Changes take effect at the next start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RemoteWrite")]
 pub struct Settings {
-    /// Its whole address: `http://prometheus:9090/api/v1/write`.
+    /// Its whole address: `http://prometheus:9090/api/v1/write`. Of OTLP the path is `/v1/metrics` if none is written.
     pub url: Link,
     /// How metrics, the log and the file of its position call it; its host and port if omitted. No two have one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Which message is sent: that of version 2.0, or of 1.0. A server that does not take 2.0 gets 1.0.
+    /// Which message is sent: that of version 2.0, of 1.0, or OTLP's. A server that does not take 2.0 gets 1.0.
     #[serde(default)]
     pub protobuf_message: Message,
     /// How long one answer may take.
@@ -67,6 +67,20 @@ pub enum Message {
     /// Version 2.0.
     #[serde(rename = "io.prometheus.write.v2.Request")]
     V2,
+    /// OTLP over HTTP, which collectors of OpenTelemetry take: no remote write, but the same samples, as data points.
+    #[serde(rename = "otlp")]
+    Otlp,
+}
+
+impl Message {
+    /// The version of remote write that it is of, if it is of one.
+    pub(super) fn version(self) -> Option<Version> {
+        match self {
+            Self::V1 => Some(Version::V1),
+            Self::V2 => Some(Version::V2),
+            Self::Otlp => None,
+        }
+    }
 }
 
 /// A user of a server.
@@ -102,7 +116,7 @@ pub struct Tls {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "RemoteWriteQueue")]
 pub struct Queue {
-    /// Samples of one request.
+    /// Samples of one request; of OTLP data points, of which a histogram is one.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_samples_per_send: usize,
     /// The first pause after a failure; each further one is twice as long.
@@ -128,6 +142,9 @@ impl Default for Queue {
 fn timeout() -> Span {
     Span::seconds(30)
 }
+
+/// The path of a request of OTLP.
+const OTLP_PATH: &str = "/v1/metrics";
 
 /// Headers that the protocol or another setting has.
 const OWN: &[&str] = &[
@@ -211,14 +228,18 @@ impl Settings {
     /// Whether it is told when counters and histograms began to count, which version 1.0 does not know.
     #[must_use]
     pub fn tells_begins(&self) -> bool {
-        self.protobuf_message == Message::V2
+        self.protobuf_message != Message::V1
     }
 
-    /// The version that is sent first.
-    pub(super) fn version(&self) -> Version {
-        match self.protobuf_message {
-            Message::V1 => Version::V1,
-            Message::V2 => Version::V2,
+    /// The address that requests go to: of OTLP the path is known, where none is written.
+    fn address(&self) -> Link {
+        let url: Option<reqwest::Url> = self.url.expose().parse().ok();
+        match url.filter(|url| self.protobuf_message == Message::Otlp && url.path() == "/") {
+            Some(mut url) => {
+                url.set_path(OTLP_PATH);
+                Link::from(String::from(url))
+            }
+            None => self.url.clone(),
         }
     }
 
@@ -236,7 +257,7 @@ impl Settings {
         };
         let tenant = self.tenant.as_deref().map(|tenant| ("x-scope-orgid", tenant));
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Receiver::open(&self.url, &access, headers.chain(tenant), self.remote_timeout.0)
+        Receiver::open(&self.address(), &access, headers.chain(tenant), self.remote_timeout.0)
     }
 }
 
@@ -245,4 +266,26 @@ impl Settings {
 pub fn twice(all: &[Settings]) -> Option<(usize, String)> {
     let mut names = BTreeSet::new();
     all.iter().map(Settings::name).enumerate().find(|(_, name)| !names.insert(name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_otlp_is_known() {
+        let address = |url: &str, message: &str| {
+            let text = format!("{{url: '{url}', protobuf_message: {message}}}");
+            let settings: Settings = serde_yaml::from_str(&text).unwrap();
+            settings.address().expose().to_owned()
+        };
+        for (url, want) in [
+            ("http://collector:4318", "http://collector:4318/v1/metrics"),
+            ("http://collector:4318/?a=b", "http://collector:4318/v1/metrics?a=b"),
+            ("http://collector/api/v1/otlp/v1/metrics", "http://collector/api/v1/otlp/v1/metrics"),
+        ] {
+            assert_eq!(address(url, "otlp"), want);
+        }
+        assert_eq!(address("http://server/", "prometheus.WriteRequest"), "http://server/");
+    }
 }

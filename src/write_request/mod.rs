@@ -1,8 +1,9 @@
-//! Bodies of Prometheus remote write, of both versions, before they are compressed. It sends nothing and reads no clock.
+//! Bodies of Prometheus remote write, of both versions, and of OTLP, before they are compressed. It sends nothing and reads no clock.
 //!
-//! Facts are those of the specifications 1.0 and 2.0 of prometheus.io: a series has sorted labels with `__name__` among them, samples in
+//! Facts of remote write are those of the specifications 1.0 and 2.0 of prometheus.io: a series has sorted labels with `__name__` among them, samples in
 //! the order of their times, times in milliseconds, and a staleness mark is a NaN of fixed bits.
 
+mod otlp;
 mod v1;
 mod v2;
 
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use crate::decode::text::families::Family;
 use crate::promql::{Exemplar, Sample, is_stale};
 use crate::protobuf::{fixed64, number};
+pub use otlp::{Export, Exports};
 
 /// A label: its name and its value.
 pub type Label<'l> = (Cow<'l, str>, Cow<'l, str>);

@@ -2,7 +2,7 @@
 
 use super::{Form, RequestCounts};
 use crate::event::{FaultKind, Telemetry};
-use crate::protobuf::{bytes, message, number};
+use crate::protobuf::{Fields, Value, bytes, message, messages, number};
 
 /// Bytes of a message to a sender.
 const MESSAGE: usize = 512;
@@ -30,6 +30,23 @@ pub fn response(signal: Telemetry, form: Form, counted: &RequestCounts) -> Vec<u
         bytes(2, why.as_bytes(), out);
     });
     out
+}
+
+/// What an `Export…ServiceResponse` says of a part, as protobuf: how much did not count, and why.
+#[must_use]
+pub fn partial_success(response: &[u8]) -> (u64, &str) {
+    let partial = messages(response, 1).last().unwrap_or_default();
+    let number = |(at, value)| match value {
+        Value::Varint(number) if at == 1 => Some(number),
+        _ => None,
+    };
+    (Fields::of(partial).find_map(number).unwrap_or_default(), status_message(partial))
+}
+
+/// The text of a `google.rpc.Status`, as protobuf; empty if there is none.
+#[must_use]
+pub fn status_message(status: &[u8]) -> &str {
+    messages(status, 2).last().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 /// The body of a `google.rpc.Status`.

@@ -19,6 +19,7 @@ mod time;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use self::metric::ucum;
 use self::metric::{Scratch, Sender, Streams};
 use self::names::Names;
 use self::resource::{Resource, Scope};

@@ -1,4 +1,4 @@
-//! One request of remote write and what the server says of it.
+//! One request of remote write or OTLP and what the server says of it.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use super::{Client, Part, body};
 use crate::client::{causes, retry_after};
 use crate::clock::now;
+use crate::decode::otlp::answer;
 use crate::provision::answer::Answer;
 
 /// What a receiver said.
@@ -22,6 +23,8 @@ pub struct Reply {
     pub exemplars_written: Option<u64>,
     /// What is wrong, in its words; empty where nothing is.
     pub why: String,
+    /// The body of an answer that says success, or its beginning.
+    pub body: Vec<u8>,
 }
 
 impl Client {
@@ -49,11 +52,24 @@ impl Client {
         let exemplars_written = number("x-prometheus-remote-write-exemplars-written");
         let status = response.status().as_u16();
         // What it said counts, also where the rest of the answer does not come.
-        let body = body(response, Part::Beginning).await.unwrap_or_default();
-        let answer = Answer { url: self.root.clone(), status, body, secrets: self.secrets.clone() };
-        let why = answer.good().err().map(|failure| failure.to_string()).unwrap_or_default();
-        Ok(Reply { status, retry_after, written, exemplars_written, why })
+        let status_message = is_protobuf(response.headers());
+        let mut body = body(response, Part::Beginning).await.unwrap_or_default();
+        let secrets = self.secrets.clone();
+        if status_message && !(200..300).contains(&status) {
+            body = answer::status_message(&body).as_bytes().to_vec();
+        }
+        let answer = Answer { url: self.root.clone(), status, body, secrets };
+        let (body, why) = match answer.good() {
+            Ok(answer) => (answer.body, String::new()),
+            Err(failure) => (Vec::new(), failure.to_string()),
+        };
+        Ok(Reply { status, retry_after, written, exemplars_written, why, body })
     }
+}
+
+/// Whether a body is a message, as a server of OTLP says what is wrong.
+fn is_protobuf(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-protobuf"))
 }
 
 /// Headers of given names and values.
@@ -72,6 +88,3 @@ pub(in super::super) fn headers<'h>(
     };
     all.into_iter().map(read).collect()
 }
-
-/// The header that says what a body is.
-pub(in super::super) const KIND: HeaderName = CONTENT_TYPE;

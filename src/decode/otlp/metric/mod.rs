@@ -7,6 +7,7 @@ mod stream;
 
 use std::borrow::Cow;
 
+pub use self::name::ucum;
 use self::point::Point;
 use self::stream::Identity;
 pub(super) use self::stream::Streams;

@@ -47,6 +47,17 @@ const PER: &[(&str, &str)] = &[
     ("y", "year"),
 ];
 
+/// The unit of UCUM that Prometheus calls so, where there is one.
+#[must_use]
+pub fn ucum(word: &str) -> Option<&'static str> {
+    let known = |word: &str| UNITS.iter().find(|(_, known)| *known == word).map(|(unit, _)| *unit);
+    match word {
+        "" => None,
+        "ratio" => Some("1"),
+        word => known(word),
+    }
+}
+
 /// A family's name, without `_total`, and the unit that it ends in.
 pub(super) fn family(name: &str, unit: &str, kind: Kind) -> (String, String) {
     let mut words: Vec<Cow<'_, str>> = words(name, ':').map(Cow::from).collect();
