@@ -116,6 +116,7 @@ measure: ## speed and memory of the whole program from outside, as the table in 
 	$(PYTHON) tests/bench/alerts.py --share 120
 	$(PYTHON) tests/bench/report.py
 	$(PYTHON) tests/bench/spans.py
+	$(PYTHON) tests/bench/writes.py
 
 bench: ## speed of the parts
 	$(CARGO) bench --locked

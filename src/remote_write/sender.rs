@@ -116,8 +116,7 @@ impl Sender<'_> {
         loop {
             let newest = *taken.borrow_and_update();
             if newest < at && newest > i64::MIN {
-                // The clock was set back: what it shows now is sent, whatever the server makes of it.
-                at = newest - 1;
+                at = self.turn_back(at, newest);
             }
             while at < newest {
                 at = self.pass_lost(at).await;
@@ -137,6 +136,20 @@ impl Sender<'_> {
                 return;
             }
         }
+    }
+
+    /// The clock was set back: what it shows since then is sent, whatever the server makes of it. What was not sent before is lost.
+    fn turn_back(&self, at: i64, newest: i64) -> i64 {
+        let (first, before) = self.common.history.turn();
+        if before > at {
+            let lost = (before - at) as f64 / 1000.0;
+            self.common.own.writes.lost(self.name(), lost);
+            tracing::warn!(
+                "{lost} s are lost for {}: the clock was set back before they were sent",
+                self.name()
+            );
+        }
+        first.min(newest) - 1
     }
 
     /// The samples of these times. Where the file cannot be read they are asked for again; what is missing then is counted.

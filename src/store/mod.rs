@@ -69,6 +69,8 @@ pub struct History {
     writing: AtomicU64,
     /// The time of the last scrape that is whole, ms.
     taken: tokio::sync::watch::Sender<i64>,
+    /// The last scrape that was not later than the one before it, or the first of all, with the time of the one before it, ms.
+    turn: Mutex<(i64, i64)>,
     options: Options,
 }
 
@@ -97,6 +99,7 @@ impl History {
             status: Mutex::default(),
             writing: AtomicU64::new(0),
             taken: tokio::sync::watch::Sender::new(i64::MIN),
+            turn: Mutex::new((i64::MIN, i64::MIN)),
             options: options.clone(),
         }
     }

@@ -196,6 +196,10 @@ pub(super) fn take(
         history.queue.push_block(head.seal());
     }
     drop(head);
+    let before = *history.taken.borrow();
+    if time <= before || before == i64::MIN {
+        *history.turn.lock() = (time, before);
+    }
     history.taken.send_replace(time);
 }
 

@@ -43,6 +43,13 @@ impl History {
         self.taken.subscribe()
     }
 
+    /// The first scrape since the clock was set back the last time, or of all, and the scrape before it, ms; the least number where there
+    /// was none.
+    #[must_use]
+    pub fn turn(&self) -> (i64, i64) {
+        *self.turn.lock()
+    }
+
     /// Whether the file is not open yet, so that what is in it cannot be read now but will be.
     #[must_use]
     pub fn is_opening(&self) -> bool {

@@ -95,3 +95,52 @@ fn a_series_says_when_its_life_began() {
     take(&history, START + 131 * STEP, "# TYPE a counter\na_total 1\nb 1\n");
     assert_eq!(began(START + 131 * STEP, "a_total"), None);
 }
+
+#[test]
+fn a_clock_that_is_set_back_or_forward_neither_hides_nor_doubles_a_scrape() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::new(&options(folder.path()));
+    assert_eq!(history.turn(), (i64::MIN, i64::MIN));
+    let hour = 3_600_000;
+    let at = |step: i64| START + step * STEP;
+    let shown = |from: i64, to: i64| -> Vec<(i64, f64)> {
+        let all = windows(&history, from, to, 7 * STEP);
+        let samples = all.iter().flat_map(|window| &window.series);
+        let ours = samples.filter(|stretch| stretch.labels.name() == "n");
+        ours.flat_map(|stretch| stretch.samples.iter().map(|one| (one.t, one.v))).collect()
+    };
+    let put = |step: i64, time: i64| take(&history, time, &format!("n {step}\n"));
+    (0..30).for_each(|step| put(step, at(step)));
+    assert_eq!(history.turn(), (at(0), i64::MIN), "the first of all");
+    // Who was at the last scrape goes on at the first one since.
+    (30..200).for_each(|step| put(step, at(step) - hour));
+    assert_eq!(history.turn(), (at(30) - hour, at(29)));
+    let want = |range: std::ops::Range<i64>, off: i64| -> Vec<(i64, f64)> {
+        range.map(|step| (at(step) + off, step as f64)).collect()
+    };
+    assert_eq!(shown(at(30) - hour, at(199) - hour), want(30..200, -hour));
+    // Forward: a gap, and no turn.
+    (200..250).for_each(|step| put(step, at(step) + hour));
+    assert_eq!(history.turn().0, at(30) - hour);
+    assert_eq!(shown(at(200) - hour, at(249) + hour).iter().filter(|one| one.0 > at(30)).count(), 50);
+    assert_eq!(shown(at(200) + hour, at(249) + hour), want(200..250, hour));
+}
+
+#[test]
+fn a_series_that_comes_and_goes_ends_with_a_mark_in_the_window_of_that_scrape() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::new(&options(folder.path()));
+    (0..300).for_each(|step| {
+        let text = if (130..140).contains(&step) { "stays 1\nbrief 1\n" } else { "stays 1\n" };
+        take(&history, START + step * STEP, text);
+    });
+    for span in [STEP, 11 * STEP] {
+        let all = windows(&history, START, START + 299 * STEP, span);
+        let brief = all.iter().flat_map(|window| &window.series).filter(|one| one.labels.name() == "brief");
+        let brief: Vec<(i64, bool)> = brief
+            .flat_map(|one| one.samples.iter().map(|of| (of.t, crate::promql::is_stale(of.v))))
+            .collect();
+        let want: Vec<(i64, bool)> = (130..=140).map(|step| (START + step * STEP, step == 140)).collect();
+        assert_eq!(brief, want, "{span}");
+    }
+}
