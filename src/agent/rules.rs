@@ -202,7 +202,7 @@ impl Agent {
         let before = evaluation.desk.take();
         if !wanted || !config.respond.notify {
             let servers = if wanted { &config.respond.alertmanagers[..] } else { &[] };
-            let (notifier, tasks) = Notifier::new(servers, &evaluation.stop)?;
+            let (notifier, tasks) = Notifier::new(servers, &self.tracing.parent, &evaluation.stop)?;
             evaluation.tasks = tasks.into_iter().map(tokio::spawn).collect();
             return Ok(notifier);
         }
@@ -219,12 +219,8 @@ impl Agent {
                 })
             }
         };
-        let desk = Arc::new(Desk::new(
-            &config.alerts,
-            &format!("{}://{}", self.scheme(), self.instance()),
-            left,
-            file,
-        )?);
+        let (url, trace) = (format!("{}://{}", self.scheme(), self.instance()), self.tracing.parent.clone());
+        let desk = Arc::new(Desk::new(&config.alerts, &url, trace, left, file)?);
         evaluation.tasks.push(tokio::spawn(desk.clone().run(evaluation.stop.clone())));
         evaluation.desk = Some(desk.clone());
         Ok(Notifier::to(desk))

@@ -9,7 +9,7 @@ use super::{Agent, place};
 use crate::backoff::draw;
 use crate::clock::now;
 use crate::metrics::{DroppedSpans, OfQueue, OfTarget, Own};
-use crate::respond::hooks::TraceParent;
+use crate::respond::OpenTrace;
 use crate::respond::traces::{Account, DROPPED, Report, Traces};
 use crate::session::{SessionFilter, State};
 use crate::trace::{EndedSession, Sampling, SessionEvent, SessionTrace, Sessions};
@@ -27,7 +27,7 @@ pub(super) struct Tracing {
     running: Mutex<Option<Traces>>,
     known: Mutex<OpenItems>,
     /// Of which trace is what hooks do: of the session that began last of those that are open, where sessions are sent.
-    pub(super) parent: TraceParent,
+    pub(super) parent: OpenTrace,
 }
 
 /// What was open when it was last looked at.
@@ -131,7 +131,7 @@ impl Agent {
             },
         );
         // The newest is listed first.
-        let parent = open.first().map(|id| SessionTrace::of(id).traceparent());
+        let parent = open.first().map(|id| SessionTrace::of(id).context());
         self.tracing.parent.store(parent.map(Arc::new));
         let mut over = known.sessions.look(&open);
         let since = *known.since.get_or_insert_with(|| now().wall_milliseconds());
@@ -155,7 +155,6 @@ impl Agent {
         for id in over {
             // One that was forgotten meanwhile has no times.
             let Ok(session) = desk.0.find(&id) else { continue };
-            let nanos = |ms: i64| u64::try_from(ms).unwrap_or_default().saturating_mul(1_000_000);
             let over = EndedSession {
                 id: &session.id,
                 origin: session.origin.as_str(),
@@ -172,7 +171,7 @@ impl Agent {
 
     fn look_at_incidents(&self, known: &mut OpenItems) {
         let Some(desk) = self.site.incidents.load_full() else { return };
-        let mut open = BTreeMap::new();
+        let (mut open, mut opened) = (BTreeMap::new(), BTreeMap::new());
         desk.0.open(&mut |incident| {
             if open.len() < INCIDENTS {
                 let of = OF.iter().map(|name| incident.labels.get(name)).find(|of| !of.is_empty());
@@ -182,26 +181,36 @@ impl Agent {
                     of: of.unwrap_or_default().to_owned(),
                 };
                 open.insert(incident.id.clone(), said);
+                opened.insert(incident.id.clone(), incident.opened);
             }
         });
         let OpenItems { sessions, incidents, looked, .. } = known;
-        let mut say = |name: &str, id: &str, incident: &Incident| {
+        let mut say = |name: &str, at: Option<i64>, id: &str, incident: &Incident| {
             let attributes = [
                 ("neural.incident.id", id),
                 ("neural.alert", &*incident.alert),
                 ("neural.severity", &*incident.severity),
                 ("neural.of", &*incident.of),
             ];
-            sessions.happened(&SessionEvent { at: now().wall, name, attributes: &attributes });
+            let at = at.map_or_else(|| now().wall, nanos);
+            sessions.happened(&SessionEvent { at, name, attributes: &attributes });
         };
         if *looked {
             let begun = open.iter().filter(|(id, _)| !incidents.contains_key(*id));
-            begun.for_each(|(id, incident)| say("incident.opened", id, incident));
+            begun.for_each(|(id, incident)| say("incident.opened", opened.get(id).copied(), id, incident));
             let over = incidents.iter().filter(|(id, _)| !open.contains_key(*id));
-            over.for_each(|(id, incident)| say("incident.resolved", id, incident));
+            for (id, incident) in over {
+                let at = desk.0.find(id).ok().and_then(|incident| incident.resolved);
+                say("incident.resolved", at, id, incident);
+            }
         }
         (*incidents, *looked) = (open, true);
     }
+}
+
+/// A time in ms as ns.
+fn nanos(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or_default().saturating_mul(1_000_000)
 }
 
 /// Adds what became of spans since the last report.

@@ -101,8 +101,12 @@ impl<'a> Request<'a> {
         Self { body: Some(("application/x-www-form-urlencoded", body.into_bytes())), ..self }
     }
 
-    pub(super) fn header(mut self, name: &'a str, value: &'a str) -> Self {
-        self.headers.push((name, value));
+    pub(super) fn header(self, name: &'a str, value: &'a str) -> Self {
+        self.headers([(name, value)])
+    }
+
+    pub(super) fn headers(mut self, more: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.headers.extend(more);
         self
     }
 }

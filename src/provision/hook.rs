@@ -17,15 +17,16 @@ impl Hook {
         Client::open(url, access).map(Self)
     }
 
-    /// Posts once, as a part of this trace if there is one. Returns how the server answered.
+    /// Posts once, with these headers beside its own. Returns how the server answered.
     ///
     /// # Errors
     /// Why it did not do it.
-    pub async fn post(&self, body: Vec<u8>, parent: Option<&str>) -> Result<String, String> {
-        let mut request = Request::post("").json_text(body);
-        if let Some(parent) = parent {
-            request = request.header("traceparent", parent);
-        }
+    pub async fn post<'a>(
+        &self,
+        body: Vec<u8>,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<String, String> {
+        let request = Request::post("").json_text(body).headers(headers);
         let sent = self.0.send_once(&request).await;
         sent.map(|answer| answer.describe()).map_err(|failure| failure.to_string())
     }
@@ -53,7 +54,7 @@ mod tests {
             sent
         });
         let hook = Hook::open(&Link::from(url), &Access::default()).unwrap();
-        hook.post(b"{}".to_vec(), None).await.unwrap();
+        hook.post(b"{}".to_vec(), std::iter::empty()).await.unwrap();
         drop(hook);
         // What is between the two programs is in it.
         let sent = server.await.unwrap();

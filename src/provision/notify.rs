@@ -17,12 +17,17 @@ impl Server {
         Client::open(url, access).map(Self)
     }
 
-    /// Posts alerts, a list in JSON. There is no second try: the sender knows what is newer by then.
+    /// Posts alerts, a list in JSON, with these headers beside its own. There is no second try: the sender knows what is newer by then.
     ///
     /// # Errors
     /// Why they were not taken.
-    pub async fn post(&self, alerts: Vec<u8>) -> Result<(), String> {
-        let sent = self.0.send_once(&Request::post("/api/v2/alerts").json_text(alerts)).await;
+    pub async fn post<'a>(
+        &self,
+        alerts: Vec<u8>,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), String> {
+        let sent =
+            self.0.send_once(&Request::post("/api/v2/alerts").json_text(alerts).headers(headers)).await;
         sent.map(drop).map_err(|failure| failure.to_string())
     }
 }

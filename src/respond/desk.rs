@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::OpenTrace;
 use super::delivery::{Delivery, VALID};
 use super::receivers::{self, Failure, Target};
 use super::saver::Saver;
@@ -66,6 +67,7 @@ pub struct Desk {
     zones: Zones,
     /// Where people see the alerts.
     url: String,
+    trace: OpenTrace,
     saver: Mutex<Option<Saver>>,
 }
 
@@ -102,24 +104,19 @@ impl Left {
 }
 
 impl Desk {
-    /// One that notifies the receivers of these settings. `file` is where it keeps what must outlive the process.
+    /// One that notifies the receivers of these settings. What it sends belongs to `trace`. `file` is where it keeps what must outlive the
+    /// process.
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(alerts: &Alerts, url: &str, left: Left, file: Option<PathBuf>) -> Result<Self, String> {
-        let mut targets = Vec::new();
-        for (list, index, receiver) in alerts.every_receiver() {
-            let wrong = |why| format!("alerts.{}[{index}]: {why}", list.key());
-            targets.push(receivers::open(receiver).map_err(wrong)?);
-        }
-        let watchdog = match receivers::watchdog(alerts) {
-            Some(target) => {
-                targets.push(target.map_err(|why| format!("alerts.watchdog: {why}"))?);
-                Some(targets.len() - 1)
-            }
-            None => None,
-        };
-        tell_apart(&mut targets);
+    pub fn new(
+        alerts: &Alerts,
+        url: &str,
+        trace: OpenTrace,
+        left: Left,
+        file: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        let (targets, watchdog) = open_targets(alerts)?;
         let routing = render::routing(alerts);
         let behind = |name: &str| -> Vec<Integration> {
             let hears = |list, receiver: &render::Receiver| {
@@ -168,6 +165,7 @@ impl Desk {
             ready: Notify::new(),
             targets,
             zones,
+            trace,
             url: url.to_owned(),
             saver: Mutex::new(saver),
         })
@@ -244,8 +242,9 @@ impl Desk {
             for Attempt { ticket, endpoint, message } in attempts {
                 let own = self.clone();
                 sends.spawn(async move {
+                    let trace = own.trace.load_full();
                     let sent = match own.targets.get(endpoint) {
-                        Some(target) => target.how.deliver(&message, &own.url).await,
+                        Some(target) => target.how.deliver(&message, &own.url, trace.as_deref()).await,
                         None => Err(Failure::lasting("there is no such receiver")),
                     };
                     (ticket, endpoint, message.at, sent)
@@ -326,6 +325,22 @@ impl State {
         }
         wall
     }
+}
+
+/// Opens every receiver, and the watchdog's after them; says where that is.
+fn open_targets(alerts: &Alerts) -> Result<(Vec<Target>, Option<usize>), String> {
+    let mut targets = Vec::new();
+    for (list, index, receiver) in alerts.every_receiver() {
+        let wrong = |why| format!("alerts.{}[{index}]: {why}", list.key());
+        targets.push(receivers::open(receiver).map_err(wrong)?);
+    }
+    let watchdog = receivers::watchdog(alerts).map(|target| {
+        targets.push(target.map_err(|why| format!("alerts.watchdog: {why}"))?);
+        Ok::<_, String>(targets.len() - 1)
+    });
+    let watchdog = watchdog.transpose()?;
+    tell_apart(&mut targets);
+    Ok((targets, watchdog))
 }
 
 /// Names of receivers of one kind that are the same get a number.

@@ -21,6 +21,16 @@ pub mod tasks;
 pub mod traces;
 mod zones;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::trace::TraceContext;
+
+/// The trace of the session that is open, which belongs to what the agent does because of an alert. There is none while no session is
+/// open, or where no spans are sent.
+pub type OpenTrace = Arc<ArcSwapOption<TraceContext>>;
+
 pub use delivery::Delivery;
 pub use desk::{Desk, Left};
 pub use notify::Notifier;

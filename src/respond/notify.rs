@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::OpenTrace;
 use super::delivery::Delivery;
 use super::desk::Desk;
 use super::settings::Alertmanager;
@@ -74,12 +75,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// One for these servers, and the tasks that send; they run until they are cancelled.
+    /// One for these servers, and the tasks that send; they run until they are cancelled. What they send belongs to `trace`.
     ///
     /// # Errors
     /// What is wrong with the settings of one.
     pub fn new(
         servers: &[Alertmanager],
+        trace: &OpenTrace,
         stop: &CancellationToken,
     ) -> Result<(Self, Vec<impl Future<Output = ()> + Send + 'static>), String> {
         let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
@@ -93,7 +95,7 @@ impl Notifier {
             };
             let queue = Mutex::new(Queue { delivery, ..Queue::default() });
             let lane = Arc::new(Lane { queue, ready: Notify::new() });
-            tasks.push(send_all(lane.clone(), (server, settings.timeout.0), stop.clone()));
+            tasks.push(send_all(lane.clone(), (server, settings.timeout.0), trace.clone(), stop.clone()));
             lanes.push(lane);
         }
         Ok((Self { lanes, ..Self::default() }, tasks))
@@ -171,7 +173,12 @@ impl Notifier {
 }
 
 /// Sends what waits for one server, until it is told to stop. Then it tries once more what waits.
-async fn send_all(lane: Arc<Lane>, (server, timeout): (Server, Duration), stop: CancellationToken) {
+async fn send_all(
+    lane: Arc<Lane>,
+    (server, timeout): (Server, Duration),
+    trace: OpenTrace,
+    stop: CancellationToken,
+) {
     let mut pause = PAUSE;
     let late = |_| Err(format!("it does not answer within {} s", timeout.as_secs_f64()));
     loop {
@@ -187,7 +194,9 @@ async fn send_all(lane: Arc<Lane>, (server, timeout): (Server, Duration), stop: 
             }
             continue;
         }
-        let sent = tokio::time::timeout(timeout, server.post(body)).await.unwrap_or_else(late);
+        let trace = trace.load_full();
+        let post = server.post(body, trace.iter().flat_map(|trace| trace.headers()));
+        let sent = tokio::time::timeout(timeout, post).await.unwrap_or_else(late);
         let taken = lane.done(&batch, sent);
         if taken {
             pause = PAUSE;

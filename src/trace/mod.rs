@@ -19,7 +19,7 @@ use attribute::{AttributeValue, attribute};
 use ids::Ids;
 pub use passed::PassedSpans;
 pub use sampling::{Sampling, Settings, Slow};
-pub use session::{EndedSession, SessionEvent, SessionTrace, Sessions};
+pub use session::{EndedSession, SessionEvent, SessionTrace, Sessions, TraceContext};
 use span::EventSpan;
 
 /// Bytes of spans that are one part of a request: a request has several, and is not much longer than it is allowed to be.
@@ -112,7 +112,9 @@ impl Outbox {
             return;
         }
         let id = self.ids.span();
-        self.add(made.service, |out| made.write(id, out));
+        let sampling = self.sampling.clone();
+        let state = sampling.state(trace.id);
+        self.add(made.service, |out| made.write(id, state, out));
     }
 
     /// Passes on what came as spans.

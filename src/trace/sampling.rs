@@ -54,6 +54,8 @@ impl Default for Settings {
 pub struct Sampling {
     /// Traces whose random part is at least this are sent.
     threshold: u64,
+    /// The threshold as `tracestate` says it: hexadecimal digits without the zeros at their end.
+    state: Box<str>,
     /// Nanoseconds beyond which a span is slow.
     slow: u64,
     limits: HashMap<Box<str>, HashMap<Box<str>, u64>>,
@@ -82,7 +84,10 @@ impl Sampling {
             let of = limits.entry(limit.service.as_str().into()).or_default();
             of.insert(limit.name.as_str().into(), nanos(limit.slower_than.0));
         }
-        Self { threshold, slow: nanos(settings.slower_than.0), limits }
+        let digits = format!("{threshold:014x}");
+        let digits = if threshold == 0 { "0" } else { digits.trim_end_matches('0') };
+        let state = format!("ot=th:{digits}").into();
+        Self { threshold, state, slow: nanos(settings.slower_than.0), limits }
     }
 
     /// Whether every span is sent.
@@ -90,10 +95,14 @@ impl Sampling {
         self.threshold == 0
     }
 
+    /// The `tracestate` of spans of this trace: how many traces it stands for. There is none where only what failed or was slow is sent.
+    pub(super) fn state(&self, trace: TraceId) -> Option<&str> {
+        (random(trace) >= self.threshold).then_some(&*self.state)
+    }
+
     /// Whether this one is.
     pub(super) fn keeps(&self, asked: &SamplingQuestion<'_>) -> bool {
-        let random = (asked.trace.0.get() & ((1 << RANDOM) - 1)) as u64;
-        if random >= self.threshold || asked.failed {
+        if random(asked.trace) >= self.threshold || asked.failed {
             return true;
         }
         let own = if self.limits.is_empty() { None } else { self.limits.get(asked.service) };
@@ -104,6 +113,10 @@ impl Sampling {
         let limit = own.copied().unwrap_or(self.slow);
         limit > 0 && asked.nanos > limit
     }
+}
+
+fn random(trace: TraceId) -> u64 {
+    (trace.0.get() & ((1 << RANDOM) - 1)) as u64
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -125,10 +138,18 @@ mod tests {
     fn a_share_of_traces_is_sent_and_the_same_whoever_decides() {
         // The thresholds of the specification: `th:8` is a half, `th:c` a quarter; the random part is the last seven bytes alone.
         let of = |ratio| Sampling::new(&Settings { ratio, ..Settings::default() });
-        for (ratio, threshold) in [(1.0, 0), (0.5, 0x80_0000_0000_0000), (0.25, 0xc0_0000_0000_0000)] {
+        for (ratio, threshold, state) in
+            [(1.0, 0, "0"), (0.5, 0x80_0000_0000_0000, "8"), (0.25, 0xc0_0000_0000_0000, "c")]
+        {
             let sampling = of(ratio);
             assert_eq!(sampling.threshold, threshold, "{ratio}");
             let high = 0xff_u128 << 100;
+            let said = |random: u64| {
+                let question = asked(high | u128::from(random));
+                sampling.state(question.trace).map(str::to_owned)
+            };
+            assert_eq!(said(threshold), Some(format!("ot=th:{state}")));
+            assert!(threshold == 0 || said(threshold - 1).is_none(), "how many it stands for is not known");
             assert!(sampling.keeps(&asked(high | u128::from(threshold))));
             assert!(threshold == 0 || !sampling.keeps(&asked(high | u128::from(threshold - 1))), "{ratio}");
         }

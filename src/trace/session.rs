@@ -8,8 +8,12 @@ use super::span::{failed, head};
 use crate::event::{SpanId, TraceId};
 use crate::protobuf::{bytes, fixed32, fixed64, message, number};
 
+/// The `tracestate` of a session: sessions are all sent.
+///
+/// Fact: OpenTelemetry's specification of probability sampling in `tracestate`.
+const ALL: &str = "ot=th:0";
 /// Events of one session that are kept, as many as the SDKs keep of a span.
-const EVENTS: u32 = 128;
+const EVENTS: usize = 128;
 /// Sessions whose events are kept at once.
 const SESSIONS: usize = 256;
 
@@ -30,10 +34,30 @@ impl SessionTrace {
         Self { trace, span }
     }
 
-    /// The `traceparent` of what is done because of it.
+    /// The context of what is done because of it.
     #[must_use]
-    pub fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-01", self.trace.0, self.span.0)
+    pub fn context(&self) -> TraceContext {
+        TraceContext { traceparent: format!("00-{:032x}-{:016x}-01", self.trace.0, self.span.0) }
+    }
+}
+
+/// The trace that something belongs to, as W3C trace context carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    traceparent: String,
+}
+
+impl TraceContext {
+    /// As headers of a request.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        [("traceparent", &*self.traceparent), ("tracestate", ALL)].into_iter()
+    }
+
+    /// As variables of a program's environment.
+    ///
+    /// Fact: OpenTelemetry's specification of environment variables as carriers of context.
+    pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        self.headers().map(|(name, value)| (name.to_ascii_uppercase(), value.to_owned()))
     }
 }
 
@@ -73,8 +97,8 @@ pub struct Sessions {
 
 #[derive(Debug, Default)]
 struct Events {
-    bytes: Vec<u8>,
-    count: u32,
+    /// When each happened, and the event as a field of a `Span`.
+    kept: Vec<(u64, Vec<u8>)>,
     dropped: u32,
 }
 
@@ -92,18 +116,19 @@ impl Sessions {
     /// Something happened: to all of them.
     pub fn happened(&mut self, what: &SessionEvent<'_>) {
         for events in self.open.values_mut() {
-            if events.count >= EVENTS {
+            if events.kept.len() >= EVENTS {
                 events.dropped += 1;
                 continue;
             }
-            events.count += 1;
-            message(11, &mut events.bytes, |out| {
+            let mut event = Vec::new();
+            message(11, &mut event, |out| {
                 fixed64(1, what.at, out);
                 bytes(2, what.name.as_bytes(), out);
                 for (key, value) in what.attributes {
                     attribute(3, key, AttributeValue::Text(value), out);
                 }
             });
+            events.kept.push((what.at, event));
         }
     }
 
@@ -111,20 +136,24 @@ impl Sessions {
     pub(super) fn end(&mut self, over: &EndedSession<'_>) -> Vec<u8> {
         let events = self.open.remove(over.id).unwrap_or_default();
         let SessionTrace { trace, span } = SessionTrace::of(over.id);
+        let end = over.time.1.max(over.time.0);
         let mut out = Vec::new();
         message(2, &mut out, |out| {
             head(trace, span, None, out);
+            bytes(3, ALL.as_bytes(), out);
             bytes(5, b"session", out);
             number(6, 1, out);
             fixed64(7, over.time.0, out);
-            fixed64(8, over.time.1.max(over.time.0), out);
+            fixed64(8, end, out);
             attribute(9, "session.id", AttributeValue::Text(over.id), out);
             attribute(9, "neural.session.origin", AttributeValue::Text(over.origin), out);
             attribute(9, "neural.session.state", AttributeValue::Text(over.state), out);
             if !over.of.is_empty() {
                 attribute(9, "neural.session.of", AttributeValue::Text(over.of), out);
             }
-            out.extend_from_slice(&events.bytes);
+            // A session is seen a moment after it ended, and what happened in this moment is not of it.
+            let within = events.kept.iter().filter(|(at, _)| (over.time.0..=end).contains(at));
+            within.for_each(|(_, event)| out.extend_from_slice(event));
             if events.dropped > 0 {
                 number(12, events.dropped.into(), out);
             }

@@ -74,10 +74,13 @@ impl<'a> EventSpan<'a> {
         }
     }
 
-    /// Appends it as a `Span` of a `ScopeSpans`.
-    pub(super) fn write(&self, id: SpanId, out: &mut Vec<u8>) {
+    /// Appends it as a `Span` of a `ScopeSpans`, with this `tracestate`.
+    pub(super) fn write(&self, id: SpanId, state: Option<&str>, out: &mut Vec<u8>) {
         message(2, out, |out| {
             head(self.trace.id, id, self.trace.parent, out);
+            if let Some(state) = state {
+                bytes(3, state.as_bytes(), out);
+            }
             message(5, out, |out| {
                 out.extend_from_slice(short(self.name.0).as_bytes());
                 if !self.name.1.is_empty() {

@@ -222,7 +222,7 @@ fn a_session_is_a_root_and_what_happened_meanwhile_are_its_events() {
     sessions.happened(&happened(1));
     assert!(sessions.look(&["0123456789abcdef".to_owned()]).is_empty());
     for at in 0..130 {
-        sessions.happened(&happened(NOW + at));
+        sessions.happened(&happened(NOW + at - 1));
     }
     let ended = sessions.look(&[]);
     assert_eq!(ended, ["0123456789abcdef"]);
@@ -239,12 +239,14 @@ fn a_session_is_a_root_and_what_happened_meanwhile_are_its_events() {
     assert!(sessions.look(&[]).is_empty());
     let all = spans(&outbox.take());
     let (service, span) = &all[0];
-    assert_eq!((&**service, field(span, 4), messages(span, 11).count()), ("decoder", None, 128));
+    assert_eq!((&**service, field(span, 4), messages(span, 11).count()), ("decoder", None, 127));
     assert_eq!(field(span, 12), Some(Value::Varint(2)));
     assert!(field(span, 15).is_some());
     let root = SessionTrace::of(&ended[0]);
     assert_eq!(field(span, 1), Some(Value::Bytes(&root.trace.0.get().to_be_bytes())));
-    let parent = root.traceparent();
-    assert_eq!(parent.len(), 55);
-    assert!(parent.ends_with(&format!("-{:016x}-01", root.span.0)));
+    let context = root.context();
+    let headers: Vec<(&str, &str)> = context.headers().collect();
+    let parent = format!("00-{:032x}-{:016x}-01", root.trace.0, root.span.0);
+    assert_eq!(headers, [("traceparent", &*parent), ("tracestate", "ot=th:0")]);
+    assert_eq!(field(span, 3), Some(Value::Bytes(b"ot=th:0")));
 }

@@ -22,7 +22,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from conftest import free_port
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
+
+from conftest import free_port, wait_until
+from test_alerting import write_rules
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000
@@ -165,7 +168,9 @@ def test_events_and_spans_come_out_with_their_parents_and_times(agent, receiver,
     tracers = TracerProvider(resource=Resource.create({"service.name": "shop"}))
     tracers.add_span_processor(SimpleSpanProcessor(trace_exporter.OTLPSpanExporter(endpoint=f"http://127.0.0.1:{agent.otlp}/v1/traces")))
     tracer = tracers.get_tracer("lib", "1.2")
-    with tracer.start_as_current_span("outer", attributes={"a": [1, 2], "b": "x"}) as outer:
+    caller = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("vendor", "x:1")]))
+    within = set_span_in_context(NonRecordingSpan(caller))
+    with tracer.start_as_current_span("outer", within, attributes={"a": [1, 2], "b": "x"}) as outer:
         with tracer.start_as_current_span("inner", attributes={"neural.stage": "classify"}) as inner:
             inner.add_event("seen")
     tracers.shutdown()
@@ -176,6 +181,8 @@ def test_events_and_spans_come_out_with_their_parents_and_times(agent, receiver,
     assert whole.end_time_unix_nano == NOW * SECOND
     assert whole.end_time_unix_nano - whole.start_time_unix_nano == pytest.approx(0.25 * SECOND, abs=1000)
     assert value_of(whole, "neural.items") == 3
+    # Of all traces each is sent: it stands for itself.
+    assert whole.trace_state == "ot=th:0"
     failed = by_name["decoder", "classify", True]
     assert (failed.status.code, failed.status.message, failed.events[0].name) == (2, "timeout", "exception")
     request = by_name["api", "GET /x", True]
@@ -185,6 +192,7 @@ def test_events_and_spans_come_out_with_their_parents_and_times(agent, receiver,
         span, context = passed[of.name], of.get_span_context()
         assert (int.from_bytes(span.trace_id), int.from_bytes(span.span_id)) == (context.trace_id, context.span_id)
         assert (span.start_time_unix_nano, span.end_time_unix_nano) == (of.start_time, of.end_time)
+    assert passed["outer"].trace_state == passed["inner"].trace_state == "vendor=x:1"
     assert int.from_bytes(passed["inner"].parent_span_id) == outer.get_span_context().span_id
     assert len(value_of(passed["outer"], "a").values) == 2 and passed["inner"].events[0].name == "seen"
     headers = {name.lower(): value for name, value in receiver.requests[0][2].items()}
@@ -271,3 +279,67 @@ def test_a_session_is_a_root_span(agent, receiver):
     assert (name, span.name, span.parent_span_id, value_of(span, "neural.session.state")) == ("decoder", "session", b"", "ended")
     assert b"P07" not in span.SerializeToString()
     agent.until(lambda seen: seen.value("neural_agent_trace_unsampled_spans_total") == 1)
+
+
+class Posts(ThreadingHTTPServer):
+    """Takes any request, and keeps its headers and its JSON."""
+
+    def __init__(self):
+        self.got: list[tuple[dict, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                outer.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def about(self, device: str) -> list[dict]:
+        """The headers of what was said of a device."""
+        return [headers for headers, body in self.got if f'"device":"{device}"' in body.replace('": "', '":"')]
+
+
+@pytest.mark.parametrize("to", ["webhook", "alertmanager"])
+def test_notifications_belong_to_the_session_that_is_open(agent, receiver, to, tmp_path):
+    posts = Posts()
+    rule = {"alert": "NeuralLevel", "expr": "level > 5", "labels": {"priority": "P0", "severity": "critical", "component": "device"}}
+    alerts, respond = {"rule_files": [write_rules(tmp_path, rule, interval="1s")]}, {"alertmanagers": [{"url": posts.url}]}
+    ran = tmp_path / "ran"
+    if to == "webhook":
+        respond = {"notify": True}
+        program = {"command": ["sh", "-c", f'grep -q \'"device":"during"\' && env | grep ^TRACE | sort > {ran}']}
+        alerts["receivers"] = [{"webhook": {"url": f"{posts.url}/hook"}}, {"exec": program}]
+    sending(agent, {"url": receiver.url}, sampling={"ratio": 0})
+    agent.config |= {"history": {"interval": "1s"}, "alerts": alerts, "respond": respond}
+    agent.write()
+    agent.reload()
+    level = lambda device: say(agent, {"metric": "level", "type": "gauge", "value": 9, "labels": {"device": device}})
+    level("before")
+    wait_until(lambda: posts.about("before"), 40, "the alert before the session")
+    assert all("traceparent" not in headers and "tracestate" not in headers for headers in posts.about("before"))
+    say(agent, {"type": "session", "pipeline": "decoder", "step": "started"})
+    agent.until(lambda seen: seen.value("neural_sessions_started_total") == 1)
+    time.sleep(1.5)
+    level("during")
+    headers = wait_until(lambda: posts.about("during"), 100, "the alert in the session")[0]
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"]) and headers["tracestate"] == "ot=th:0"
+    if to == "webhook":
+        wait_until(lambda: ran.exists() and ran.read_text().count("\n") == 2, 100, "the program")
+        assert ran.read_text() == f"TRACEPARENT={headers['traceparent']}\nTRACESTATE=ot=th:0\n"
+    say(agent, {"type": "session", "pipeline": "decoder", "step": "ended"})
+    (_, span), = receiver.until(1)
+    assert headers["traceparent"] == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" and span.trace_state == "ot=th:0"
+    agent.until(lambda seen: seen.value("neural_agent_trace_sent_spans_total") == 1)
+    posts.shutdown()
+    posts.server_close()

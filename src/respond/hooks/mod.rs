@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -22,15 +21,13 @@ use crate::alert::action::{Happened, Job, Step};
 use crate::alert::incident::{Desk, Incident, News};
 use crate::clock::{SetClock, now};
 use crate::quote::quote;
+use crate::respond::OpenTrace;
 use crate::respond::event_log::object;
 use crate::respond::incidents::Incidents;
 use crate::respond::lines::{Lines, Rotation};
 use crate::source::request::Devices;
 use run::Operation;
 pub use settings::{Actions, Device, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
-
-/// The `traceparent` of what hooks do, where it belongs to a trace.
-pub type TraceParent = Arc<ArcSwapOption<String>>;
 
 /// It looks so often whether a wait is over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -86,7 +83,7 @@ struct Runner {
     /// Whether it began: what an agent before this one ran is known.
     began: bool,
     /// What a hook's program or server is told of its place in a trace.
-    parent: TraceParent,
+    trace: OpenTrace,
 }
 
 impl Hooks {
@@ -96,7 +93,7 @@ impl Hooks {
         actions: &Actions,
         hooks: &[Hook],
         (audit, events): (PathBuf, Lines),
-        (incidents, devices, parent): (Incidents, &Devices, TraceParent),
+        (incidents, devices, trace): (Incidents, &Devices, OpenTrace),
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let mut ready = Vec::new();
@@ -126,7 +123,7 @@ impl Hooks {
             numbers: HashMap::new(),
             seen: SetClock::default(),
             began: false,
-            parent,
+            trace,
         };
         (Self { news, account, audit }, runner.run(waiting, stop))
     }
@@ -208,10 +205,10 @@ impl Runner {
     fn spawn(&mut self, job: Job) {
         let Some(ready) = self.ready.get(job.hook).cloned() else { return };
         let (incidents, number) = (self.incidents.clone(), job.number);
-        let parent = self.parent.load_full();
+        let trace = self.trace.load_full();
         let run = async move {
             drop(tokio::task::spawn_blocking(move || incidents.settle()).await);
-            ready.operation.run(&job, parent.as_deref().map(String::as_str), ready.settings.timeout.0).await
+            ready.operation.run(&job, trace.as_deref(), ready.settings.timeout.0).await
         };
         self.numbers.insert(self.running.spawn(run).id(), number);
     }

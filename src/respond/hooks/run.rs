@@ -14,6 +14,7 @@ use crate::secret::Command;
 use crate::source::aside::apart;
 use crate::source::poller::exec::launch::{Run, environment, said, variable};
 use crate::source::request::Devices;
+use crate::trace::TraceContext;
 
 /// Bytes that a program may print; one that prints more is ended.
 const OUTPUT: usize = 1 << 20;
@@ -72,30 +73,35 @@ impl Operation {
     }
 
     /// Does it. Dropping the future ends what it started.
-    /// `parent` is the `traceparent` of what it belongs to.
+    /// `trace` is what it belongs to.
     pub(super) async fn run(
         &self,
         job: &Job,
-        parent: Option<&str>,
+        trace: Option<&TraceContext>,
         timeout: Duration,
     ) -> Result<String, String> {
         let late = |_| Err(format!("it took more than {} s and was ended", timeout.as_secs_f64()));
-        tokio::time::timeout(timeout, self.act(job, parent, timeout)).await.unwrap_or_else(late)
+        tokio::time::timeout(timeout, self.act(job, trace, timeout)).await.unwrap_or_else(late)
     }
 
-    async fn act(&self, job: &Job, parent: Option<&str>, timeout: Duration) -> Result<String, String> {
+    async fn act(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+        timeout: Duration,
+    ) -> Result<String, String> {
         let body = job.incident.json().to_string().into_bytes();
         match self {
             Self::Program(exec) => {
                 let own = environment(&exec.environment, timeout).await?;
-                let parent = parent.map(|parent| ("TRACEPARENT".to_owned(), parent.to_owned()));
-                let all = variables(&job.incident).into_iter().chain(parent).chain(own.clone()).collect();
+                let trace = trace.into_iter().flat_map(TraceContext::variables);
+                let all = variables(&job.incident).into_iter().chain(trace).chain(own.clone()).collect();
                 let run = Run { command: &exec.command, environment: &all, input: &body, patience: timeout };
                 let secrets: Vec<&str> =
                     own.values().map(String::as_str).chain(exec.command.secrets()).collect();
                 ended(run, &secrets).await
             }
-            Self::Post(server) => server.post(body, parent).await,
+            Self::Post(server) => server.post(body, trace.into_iter().flat_map(TraceContext::headers)).await,
             Self::Systemctl(of) => systemctl(&arguments(of), timeout).await,
             Self::Device(Device { ask, source }, devices) => {
                 let labels = &job.incident.labels;

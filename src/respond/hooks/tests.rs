@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arc_swap::ArcSwapOption;
+
 use super::*;
 use crate::alert::incident::{EntryKind, Limits, Notice, Origin, Status};
 use crate::promql::Labels;
 use crate::render::Urgency;
 use crate::respond::incidents::{Options, Retention};
 use crate::setting::Span;
+use crate::trace::{SessionTrace, TraceContext};
 
 fn hook(name: &str, script: &str) -> Hook {
     let command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()];
@@ -37,8 +40,12 @@ struct Scene {
 }
 
 /// The trace that all of it belongs to.
-fn parent() -> TraceParent {
-    Arc::new(ArcSwapOption::from_pointee("00-ab-cd-01".to_owned()))
+fn context() -> TraceContext {
+    SessionTrace::of("one").context()
+}
+
+fn parent() -> OpenTrace {
+    Arc::new(ArcSwapOption::from_pointee(context()))
 }
 
 impl Scene {
@@ -132,7 +139,7 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     let scene = Scene::new(|folder| {
         let file = folder.join("got").display().to_string();
         let script = format!(
-            "cat > {file}; echo \"$NEURAL_ALERT $NEURAL_LABEL_DEVICE $NEURAL_SUMMARY ${{HOME:-bare}} $TRACEPARENT\" >> {file}; echo done"
+            "cat > {file}; echo \"$NEURAL_ALERT $NEURAL_LABEL_DEVICE $NEURAL_SUMMARY ${{HOME:-bare}} $TRACEPARENT $TRACESTATE\" >> {file}; echo done"
         );
         vec![hook("ask", &script)]
     })
@@ -143,7 +150,8 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     let (json, variables) = got.rsplit_once("}").unwrap();
     let json: Value = serde_json::from_str(&format!("{json}}}")).unwrap();
     assert_eq!((&json["alert"], &json["values"]["start"]), (&"Lost".into(), &7.5.into()));
-    assert_eq!(variables, "Lost a it's \"away\"; $(rm -rf /) bare 00-ab-cd-01\n");
+    let trace: Vec<String> = context().variables().map(|(_, value)| value).collect();
+    assert_eq!(variables, format!("Lost a it's \"away\"; $(rm -rf /) bare {}\n", trace.join(" ")));
     assert_eq!(scene.count("ask", Step::Succeeded), 0, "that it ended is no success");
     scene.fire(&[]);
     scene.until("the alert is over", || scene.count("ask", Step::Succeeded) == 1);
@@ -300,7 +308,7 @@ async fn a_restart_and_a_reload_change_no_cooldown_and_no_breaker() {
         &Actions::default(),
         &make(Path::new("")),
         logs,
-        (scene.incidents.clone(), &Devices::default(), TraceParent::default()),
+        (scene.incidents.clone(), &Devices::default(), OpenTrace::default()),
         stop.clone(),
     );
     (scene.hooks, scene.stop, scene.task) = (hooks, stop, tokio::spawn(task));

@@ -8,6 +8,7 @@ use super::text::{cut, lines, written};
 use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
+use crate::trace::TraceContext;
 
 /// Characters of a title.
 const TITLE: usize = 256;
@@ -31,14 +32,19 @@ struct Embed {
 }
 
 impl Deliver for Discord {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let embed = Embed {
                 title: cut(&written(message::TITLE, message, url)?, TITLE),
                 description: cut(&lines(message::LINES, message, url)?, TEXT),
                 color: if message.status() == Status::Firing { 0x0099_2d22 } else { 0x002e_cc71 },
             };
-            self.0.send(json(&Body { content: "", embeds: [embed] }), &[]).await.map(drop)
+            self.0.send(json(&Body { content: "", embeds: [embed] }), &[], trace).await.map(drop)
         })
     }
 }

@@ -13,6 +13,7 @@ use super::{Deliver, Failure, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Program, message};
 use crate::source::poller::exec::launch::{Run, environment, variable};
+use crate::trace::TraceContext;
 
 /// Runs of a program for one notification.
 const RUNS: u32 = 5;
@@ -29,24 +30,30 @@ struct Exec {
 }
 
 impl Deliver for Exec {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let patience = self.program.timeout.0;
             let late = |_| Err(format!("it took more than {} s and was ended", patience.as_secs_f64()));
-            let run = tokio::time::timeout(patience, self.run(message, url));
+            let run = tokio::time::timeout(patience, self.run(message, url, trace));
             self.account(message, run.await.unwrap_or_else(late).err())
         })
     }
 }
 
 impl Exec {
-    async fn run(&self, message: &Message, url: &str) -> Result<(), String> {
+    async fn run(&self, message: &Message, url: &str, trace: Option<&TraceContext>) -> Result<(), String> {
         let own = environment(&self.program.environment, self.program.timeout.0).await?;
         let secrets: Vec<&str> =
             own.values().map(String::as_str).chain(self.program.command.secrets()).collect();
         // The whole text is in the JSON.
         let title = written(message::TITLE, message, url).unwrap_or_default();
         let mut all = variables(message, &title);
+        all.extend(trace.into_iter().flat_map(TraceContext::variables));
         all.extend(own.clone());
         let run = Run {
             command: &self.program.command,
@@ -121,7 +128,7 @@ mod tests {
         let script = format!("cat > {0}/in; env > {0}/env", folder.path().display());
         let of = program(&script, "10s");
         let two = message(2, "P0", "critical", Status::Firing);
-        assert_eq!(of.deliver(&two, "http://lab").await, Ok(()));
+        assert_eq!(of.deliver(&two, "http://lab", None).await, Ok(()));
         assert_eq!(std::fs::read(file("in")).unwrap(), two.json("http://lab"));
         let text = std::fs::read_to_string(file("env")).unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -140,7 +147,7 @@ mod tests {
         assert_eq!(names.iter().filter(known).count(), names.len(), "{names:?}");
         // A label that is as long as a program's arguments may be, or has what no variable has.
         let long = message(1, &"x".repeat(3_000_000), "a\0b", Status::Firing);
-        assert_eq!(of.deliver(&long, "").await, Ok(()));
+        assert_eq!(of.deliver(&long, "", None).await, Ok(()));
         assert!(std::fs::read_to_string(file("env")).unwrap().contains("NEURAL_SEVERITY=ab\n"));
     }
 
@@ -149,11 +156,11 @@ mod tests {
         let of = program("echo $OWN is not a command >&2; exit 3", "10s");
         let one = message(1, "P0", "critical", Status::Firing);
         for run in 1..=RUNS {
-            let Failure { why, lasts } = of.deliver(&one, "").await.unwrap_err();
+            let Failure { why, lasts } = of.deliver(&one, "", None).await.unwrap_err();
             assert_eq!(why, "sh failed (exit status: 3), saying: *** is not a command");
             assert_eq!(lasts, run == RUNS);
         }
-        assert!(!of.deliver(&one, "").await.unwrap_err().lasts, "it is counted from the beginning");
+        assert!(!of.deliver(&one, "", None).await.unwrap_err().lasts, "it is counted from the beginning");
         // One that succeeds meanwhile has no failures.
         assert_eq!(of.account(&one, None), Ok(()));
         assert!(of.failures.lock().is_empty());
@@ -165,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let child = folder.path().join("child");
         let script = format!("sleep 60 & echo $! > {}; wait", child.display());
-        let why = program(&script, "500ms").deliver(&one, "").await.unwrap_err().why;
+        let why = program(&script, "500ms").deliver(&one, "", None).await.unwrap_err().why;
         assert_eq!(why, "it took more than 0.5 s and was ended");
         let id = std::fs::read_to_string(&child).unwrap();
         let stat = format!("/proc/{}/stat", id.trim());
@@ -176,7 +183,7 @@ mod tests {
             }
         }
         assert!(!runs());
-        let why = program("yes", "20s").deliver(&one, "").await.unwrap_err().why;
+        let why = program("yes", "20s").deliver(&one, "", None).await.unwrap_err().why;
         assert!(why.contains("more than 1048576 bytes"), "{why}");
     }
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::alert::dispatch::Message;
 use crate::render::Receiver;
+use crate::trace::TraceContext;
 
 pub use email::wrong_address;
 pub(super) use webhook::watchdog;
@@ -48,8 +49,13 @@ pub(super) type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>
 
 /// A way to notify.
 pub(super) trait Deliver: Send + Sync + std::fmt::Debug {
-    /// Sends a notification. `url` is where people see the alerts.
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a>;
+    /// Sends a notification, which belongs to a trace if there is one. `url` is where people see the alerts.
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a>;
 }
 
 /// A receiver that can be notified.

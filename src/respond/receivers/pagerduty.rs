@@ -11,6 +11,7 @@ use super::text::{cut, list, sha256, written};
 use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Pagerduty as Settings, message};
+use crate::trace::TraceContext;
 
 /// PagerDuty's own service.
 const EVENTS: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -28,7 +29,12 @@ struct Pagerduty {
 }
 
 impl Deliver for Pagerduty {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let key = secret(&self.key).await?;
             let fires = message.status() == Status::Firing;
@@ -61,7 +67,7 @@ impl Deliver for Pagerduty {
                 }
                 body = json(&event);
             }
-            self.post.send(body, &[&key]).await.map(drop)
+            self.post.send(body, &[&key], trace).await.map(drop)
         })
     }
 }

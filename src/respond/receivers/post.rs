@@ -13,6 +13,7 @@ use crate::provision::read_secret;
 use crate::quote::quote;
 use crate::secret::{Webhook, scrub};
 use crate::source::aside::apart;
+use crate::trace::TraceContext;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -103,11 +104,19 @@ impl Post {
         Ok(Self { client: client.map_err(|why| causes(&why))?, place, passing })
     }
 
-    /// Sends JSON. `more` are further secrets that the body holds.
-    pub(super) async fn send(&self, body: Vec<u8>, more: &[&str]) -> Result<Answer, Failure> {
+    /// Sends JSON, as a part of a trace if there is one. `more` are further secrets that the body holds.
+    pub(super) async fn send(
+        &self,
+        body: Vec<u8>,
+        more: &[&str],
+        trace: Option<&TraceContext>,
+    ) -> Result<Answer, Failure> {
         let url = self.place.read().await?;
         let clean = |text: &str| scrub(text, url.secrets().chain([url.expose()]).chain(more.iter().copied()));
-        let request = self.client.post(url.expose()).header(CONTENT_TYPE, "application/json").body(body);
+        let mut request = self.client.post(url.expose()).header(CONTENT_TYPE, "application/json").body(body);
+        for (name, value) in trace.into_iter().flat_map(TraceContext::headers) {
+            request = request.header(name, value);
+        }
         let passing = |why: reqwest::Error| {
             let lasts = why.is_builder();
             Failure { why: clean(&causes(&why.without_url())), lasts }

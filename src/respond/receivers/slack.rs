@@ -9,6 +9,7 @@ use super::{Deliver, Failure, SendFuture, Target};
 use crate::alert::dispatch::Message;
 use crate::quote::quote;
 use crate::render::{Slack as Settings, message};
+use crate::trace::TraceContext;
 
 /// Characters of a title.
 const TITLE: usize = 1024;
@@ -37,7 +38,12 @@ struct Attachment<'a> {
 }
 
 impl Deliver for Slack {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let title = cut(&written(message::TITLE, message, url)?, TITLE);
             let body = Body {
@@ -52,7 +58,7 @@ impl Deliver for Slack {
                     mrkdwn_in: ["fallback", "pretext", "text"],
                 }],
             };
-            let answer = self.post.send(json(&body), &[]).await?;
+            let answer = self.post.send(json(&body), &[], trace).await?;
             taken(&answer).map_err(|why| Failure::lasting(format!("channel {}: {why}", self.channel)))
         })
     }

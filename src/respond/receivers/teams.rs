@@ -8,12 +8,18 @@ use super::text::{lines, written};
 use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
+use crate::trace::TraceContext;
 
 #[derive(Debug)]
 struct Teams(Post);
 
 impl Deliver for Teams {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let color = if message.status() == Status::Firing { "Attention" } else { "Good" };
             let title = written(message::TITLE, message, url)?;
@@ -35,7 +41,7 @@ impl Deliver for Teams {
                     {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card},
                 ],
             });
-            self.0.send(json(&body), &[]).await.map(drop)
+            self.0.send(json(&body), &[], trace).await.map(drop)
         })
     }
 }

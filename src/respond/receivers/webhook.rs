@@ -4,13 +4,19 @@ use super::post::{Place, Post};
 use super::{Deliver, SendFuture, Target};
 use crate::alert::dispatch::Message;
 use crate::render::{Alerts, Hook};
+use crate::trace::TraceContext;
 
 #[derive(Debug)]
 struct Webhook(Post);
 
 impl Deliver for Webhook {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
-        Box::pin(async { self.0.send(message.json(url), &[]).await.map(drop) })
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        trace: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
+        Box::pin(async move { self.0.send(message.json(url), &[], trace).await.map(drop) })
     }
 }
 

@@ -94,7 +94,7 @@ async fn send(receiver: &crate::render::Receiver, message: &Message, url: &str) 
     let target = receivers::open(receiver)?;
     let who = format!("{} {}", target.kind, target.name);
     for attempt in 1.. {
-        match target.how.deliver(message, url).await {
+        match target.how.deliver(message, url, None).await {
             Ok(()) => return Ok(who),
             Err(why) if why.lasts || attempt >= ATTEMPTS => {
                 return Err(format!("not sent to {who}: {}", why.why));

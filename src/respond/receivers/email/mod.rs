@@ -30,6 +30,7 @@ use crate::client;
 use crate::quote::quote;
 use crate::render::{Email as Settings, Receiver};
 use crate::source::aside::apart;
+use crate::trace::TraceContext;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -59,7 +60,12 @@ struct Email {
 }
 
 impl Deliver for Email {
-    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> SendFuture<'a> {
+    fn deliver<'a>(
+        &'a self,
+        message: &'a Message,
+        url: &'a str,
+        _: Option<&'a TraceContext>,
+    ) -> SendFuture<'a> {
         Box::pin(async move {
             let mail = mail::write(self, message, url)?;
             let key = (message.group_key.clone(), message.at);

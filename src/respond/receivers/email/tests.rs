@@ -54,7 +54,7 @@ const HELLO: [&str; 2] = ["220 lab ESMTP\r\n", "250-lab\r\n250 8BITMIME\r\n"];
 async fn said(of: &mut Email, words: &[&'static str]) -> (Result<(), Failure>, Vec<String>) {
     let (port, task) = server(HELLO.iter().chain(words).copied().collect()).await;
     of.port = port;
-    let sent = of.deliver(&message(1, "P0", "critical", Status::Firing), "http://lab").await;
+    let sent = of.deliver(&message(1, "P0", "critical", Status::Firing), "http://lab", None).await;
     (sent, task.await.unwrap())
 }
 
@@ -122,7 +122,7 @@ async fn without_tls_no_password_leaves_the_machine() {
         vec!["220 lab\r\n", "250-lab\r\n250 AUTH PLAIN\r\n", "535 a-long-secret is wrong\r\n", "221 bye\r\n"];
     let (port, task) = server(hello).await;
     of.port = port;
-    let failure = of.deliver(&message(1, "P0", "critical", Status::Firing), "").await.unwrap_err();
+    let failure = of.deliver(&message(1, "P0", "critical", Status::Firing), "", None).await.unwrap_err();
     assert!(
         failure.lasts && failure.why.contains("535") && !failure.why.contains("a-long-secret"),
         "{failure:?}"
@@ -133,7 +133,7 @@ async fn without_tls_no_password_leaves_the_machine() {
     let (sent, _) = said(&mut of, &[]).await;
     assert_eq!(sent.unwrap_err(), Failure::passing("it does not offer STARTTLS, and require_tls is true"));
     std::fs::remove_file(&file).unwrap();
-    let failure = of.deliver(&message(1, "P0", "critical", Status::Firing), "").await.unwrap_err();
+    let failure = of.deliver(&message(1, "P0", "critical", Status::Firing), "", None).await.unwrap_err();
     assert!(failure.lasts && failure.why.contains("password"), "{failure:?}");
 }
 
