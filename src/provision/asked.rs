@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::agent::Agent;
 use super::mark::hash;
@@ -43,13 +44,55 @@ pub struct DataSource {
     /// How often Prometheus scrapes; panels of rates are empty if this is wrong.
     #[serde(default = "scrape_interval")]
     pub scrape_interval: Span,
-    /// The id of the data source that has the traces (Tempo, Jaeger): exemplars lead to it.
+    /// The server that has the traces: a data source is made for it, and exemplars lead to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TraceSource>,
+    /// The id of a data source of traces that is there already: exemplars lead to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces_datasource: Option<String>,
     /// What stands before a trace's id where traces are looked at: `http://jaeger:16686/trace/`. In place of
     /// `traces_datasource`, or besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces_url: Option<Link>,
+}
+
+/// A data source of traces in Grafana.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceSource {
+    /// What the server is.
+    #[serde(rename = "type")]
+    pub server: TraceServer,
+    /// Where it is, seen from Grafana: `http://tempo:3200`, `http://jaeger:16686`.
+    pub url: Link,
+    /// Its fixed id.
+    #[serde(default = "traces")]
+    pub uid: String,
+    /// Its name.
+    #[serde(default = "traces_name")]
+    pub name: String,
+}
+
+/// A server that keeps traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceServer {
+    /// Grafana Tempo. It draws the service graph of the metrics that its generator writes into the data source of metrics.
+    Tempo,
+    /// Jaeger.
+    Jaeger,
+}
+
+impl TraceSource {
+    /// As the API takes it, less its id. `metrics` is the id of the data source that has the metrics of the service graph.
+    #[must_use]
+    pub(super) fn model(&self, metrics: &str) -> Value {
+        let mut data = json!({"nodeGraph": {"enabled": true}});
+        if self.server == TraceServer::Tempo {
+            data["serviceMap"] = json!({"datasourceUid": metrics});
+        }
+        json!({"name": self.name, "type": self.server, "access": "proxy", "url": self.url.expose(), "jsonData": data})
+    }
 }
 
 impl DashboardSource {
@@ -66,10 +109,14 @@ impl DashboardSource {
                 name: format!("neural-exporter at {place}"),
                 url: Link::from(&url),
                 scrape_interval: agent.interval.unwrap_or_else(scrape_interval),
+                traces: None,
                 traces_datasource: None,
                 traces_url: None,
             });
         };
+        if server.traces.is_some() && server.traces_datasource.is_some() {
+            return Err("datasource has traces and traces_datasource: remove one".to_owned());
+        }
         Ok((**server).clone())
     }
 
@@ -78,6 +125,7 @@ impl DashboardSource {
         let Self::Server(source) = self else { return };
         let hand = "Grafana shows it to every user: give it the password by hand, and write";
         found.plain("datasource.url", &source.url, hand);
+        source.traces.iter().for_each(|traces| found.plain("datasource.traces.url", &traces.url, hand));
         source.traces_url.iter().for_each(|url| found.plain("datasource.traces_url", url, hand));
     }
 }
@@ -96,7 +144,12 @@ impl From<&DataSource> for Source {
             name: source.name.clone(),
             url: source.url.clone(),
             interval: source.scrape_interval.to_string(),
-            traces: source.traces_datasource.clone(),
+            traces: source
+                .traces
+                .as_ref()
+                .map(|traces| &traces.uid)
+                .or(source.traces_datasource.as_ref())
+                .cloned(),
             traces_url: source.traces_url.clone(),
         }
     }
@@ -108,6 +161,14 @@ fn datasource() -> String {
 
 fn datasource_name() -> String {
     "Prometheus (neural)".to_owned()
+}
+
+fn traces() -> String {
+    "neural-traces".to_owned()
+}
+
+fn traces_name() -> String {
+    "Traces (neural)".to_owned()
 }
 
 fn scrape_interval() -> Span {

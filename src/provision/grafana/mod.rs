@@ -301,7 +301,7 @@ impl target::Connection for Connection {
             name: settings.folder_uid.clone(),
             text: format!("title: {}\n", settings.folder),
         }];
-        wanted.extend(settings.server_asked().map(source::wanted));
+        wanted.extend(settings.server_asked().into_iter().flat_map(source::wanted));
         wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
         match (self.alerts, alerts_source(settings)) {
             _ if !self.evaluates() => {}

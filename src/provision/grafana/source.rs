@@ -1,6 +1,6 @@
-//! The Prometheus data source, if one is wanted. It sends no secrets: a server with a password is set up by hand.
+//! The data source of metrics, if one is wanted, and that of traces. They send no secrets: a server with a password is set up by hand.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Connection, PROVISIONED};
 use crate::provision::asked::DataSource;
@@ -12,28 +12,38 @@ use crate::render::dashboard::source::TRACES;
 
 /// The key of `jsonData` that has our mark.
 const MARK: &str = "neuralExporter";
-pub(super) fn wanted(source: &DataSource) -> DesiredObject {
-    let model = Source::from(source).model();
-    DesiredObject { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
+/// The type of a data source of metrics.
+const METRICS: &str = "prometheus";
+
+pub(super) fn wanted(source: &DataSource) -> impl Iterator<Item = DesiredObject> {
+    let of = |uid: &str, model: &Value| DesiredObject {
+        kind: Kind::DataSource,
+        name: uid.to_owned(),
+        text: canonical(model),
+    };
+    let traces = source.traces.iter().map(move |traces| of(&traces.uid, &traces.model(&source.uid)));
+    std::iter::once(of(&source.uid, &Source::from(source).model())).chain(traces)
 }
 
 /// What we set, and nothing that the server adds.
 fn canonical(model: &Value) -> String {
     let of = |key: &str| model.get(key).cloned().unwrap_or_default();
     let data = |key: &str| model.pointer(&format!("/jsonData/{key}")).cloned().unwrap_or_default();
-    let mut model = json!({
+    let always: &[&str] = if of("type") == METRICS { &["httpMethod", "timeInterval"] } else { &[] };
+    let mut known: Map<String, Value> = always.iter().map(|key| ((*key).to_owned(), data(key))).collect();
+    for key in [TRACES, "nodeGraph", "serviceMap"] {
+        let value = data(key);
+        if !value.is_null() && value != json!([]) {
+            known.insert(key.to_owned(), value);
+        }
+    }
+    let model = json!({
         "name": of("name"),
         "type": of("type"),
         "access": of("access"),
         "url": of("url"),
-        "jsonData": {"httpMethod": data("httpMethod"), "timeInterval": data("timeInterval")},
+        "jsonData": known,
     });
-    let traces = data(TRACES);
-    if let Some(known) = model.get_mut("jsonData").and_then(Value::as_object_mut)
-        && traces.as_array().is_some_and(|all| !all.is_empty())
-    {
-        known.insert(TRACES.to_owned(), traces);
-    }
     format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
 }
 
@@ -85,15 +95,20 @@ pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option
         return Err(answer.failure().map_reason(|why| format!("{why}: it needs {needs}")));
     }
     answer.good()?;
-    Ok(trouble(connection, &step.name).await.map(|words| format!("Grafana cannot query it yet: {words}")))
+    let is_metrics = model.get("type").is_some_and(|kind| kind == METRICS);
+    Ok(trouble(connection, &step.name, is_metrics)
+        .await
+        .map(|words| format!("Grafana cannot query it yet: {words}")))
 }
 
-/// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in.
-async fn trouble(connection: &Connection, uid: &str) -> Option<String> {
+/// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in, and none for
+/// those of traces.
+async fn trouble(connection: &Connection, uid: &str, is_metrics: bool) -> Option<String> {
     let health =
         connection.client.send(Request::get(format!("/api/datasources/uid/{}/health", escape(uid)))).await;
     match health {
         Ok(answer) if answer.status != 404 => answer.good().err().map(String::from),
+        Ok(_) if !is_metrics => None,
         Ok(_) => {
             let query = json!({"refId": "A", "datasource": {"uid": uid, "type": "prometheus"}, "expr": "1",
                 "instant": true, "range": false, "intervalMs": 15_000, "maxDataPoints": 1});
