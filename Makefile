@@ -32,6 +32,14 @@ help: ## this list
 build: ## the program as it is installed, optimised as a whole: target/dist/neural-exporter
 	$(CARGO) build --profile dist --locked
 
+.PHONY: package packages
+package: build ## a Debian package of it: target/packages/*.deb
+	$(PYTHON) deploy/packages/build.py
+
+packages: .venv/ready ## the tests of the package: contents, lintian if installed, and its life under systemd; `make test` runs them, too
+	$(CARGO) build --locked --bins
+	$(PYTEST) tests/partners/test_packages.py
+
 test: needs check partners ## everything that must pass; says first what it needs, and installs it
 
 check: lint unit ## the fast part of it: formatting, lints, links, the tests in Rust; a few minutes
