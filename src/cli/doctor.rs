@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::statvfs;
 
-use super::server::ServerArgs;
+use super::server::{LoginArgs, ServerArgs};
 use super::{Exit, FileArgs, Form, check, complain, devices, json, print, run, runtime};
 use crate::agent::live::{self, Finding, Verdict};
 use crate::agent::state_folder;
@@ -39,6 +39,8 @@ const ECHO: Duration = Duration::from_millis(500);
 pub(super) struct Args {
     #[command(flatten)]
     file: FileArgs,
+    #[command(flatten)]
+    login: LoginArgs,
     /// The form of the list.
     #[arg(long, value_name = "FORM", default_value = "text")]
     output: Form,
@@ -65,7 +67,7 @@ pub(super) fn doctor(args: &Args) -> Exit {
     let found = runtime.block_on(async {
         let mut found = machine(&config, &roots);
         found.extend(live::look(&config).await);
-        found.extend(agent(&args.file).await);
+        found.extend(agent(&args.file, &args.login).await);
         found
     });
     let failed = found.iter().any(|one| one.verdict == Verdict::Failed);
@@ -256,8 +258,8 @@ fn disk(folder: &Path) -> Option<Finding> {
 }
 
 /// What the running agent says of itself.
-async fn agent(file: &FileArgs) -> Vec<Finding> {
-    let Some(server) = ServerArgs::of(file).open() else { return Vec::new() };
+async fn agent(file: &FileArgs, login: &LoginArgs) -> Vec<Finding> {
+    let Some(server) = ServerArgs::of(file, login).open() else { return Vec::new() };
     let mut found = Vec::new();
     for question in QUESTIONS {
         match asked(&server, question).await {

@@ -17,16 +17,17 @@ pub(super) struct ServerArgs {
     #[arg(long, alias = "url", global = true, value_name = "URL")]
     server: Option<String>,
     /// The file with the token of the proxy before the agent.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    #[arg(long, global = true, value_name = "FILE", requires = "server", conflicts_with = "user")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    login: LoginArgs,
+}
+
+/// What an agent with a web configuration asks for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct LoginArgs {
     /// The user of the agent, or of the proxy before it.
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        requires = "password_file",
-        conflicts_with = "token_file"
-    )]
+    #[arg(long, global = true, value_name = "NAME", requires = "password_file")]
     user: Option<String>,
     /// The file with the password of that user.
     #[arg(long, global = true, value_name = "FILE", requires = "user")]
@@ -38,9 +39,8 @@ pub(super) struct ServerArgs {
 
 impl ServerArgs {
     /// The agent that this configuration describes.
-    pub(super) fn of(file: &FileArgs) -> Self {
-        let config = file.config.clone();
-        Self { config, server: None, token_file: None, user: None, password_file: None, ca_file: None }
+    pub(super) fn of(file: &FileArgs, login: &LoginArgs) -> Self {
+        Self { config: file.config.clone(), server: None, token_file: None, login: login.clone() }
     }
 
     /// The agent; nothing is sent to it. Says what is wrong with the configuration, the URL or a file.
@@ -49,9 +49,9 @@ impl ServerArgs {
     }
 
     fn try_open(&self) -> Result<Server, String> {
-        let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
-        let user = self.user.clone().zip(self.password_file.clone());
-        let basic = user.map(|(user, password_file)| Basic { user, password_file });
+        let LoginArgs { user, password_file, ca_file } = self.login.clone();
+        let token_file = self.token_file.clone();
+        let basic = user.zip(password_file).map(|(user, password_file)| Basic { user, password_file });
         let access = Access { token_file, basic, ca_file, ..Access::default() };
         let (of, url) = match &self.server {
             Some(url) => ("--server", url.clone()),

@@ -32,6 +32,8 @@ const DESCRIBED: u64 = 60_000_000_000;
 /// How often a part of the history is read whose file cannot be, and the pause before the next time.
 const READS: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long it is believed what the oldest sample of the file is, ns: while a target catches up, each window may ask.
+const BELIEVED: u64 = 60_000_000_000;
 /// How long the reading of secrets may take.
 const READ: Duration = Duration::from_secs(5);
 
@@ -48,6 +50,8 @@ struct Sender<'s> {
     tell: bool,
     /// The number of the first exemplar that was not passed on.
     since: u64,
+    /// The oldest sample that the history had, and until when that is believed, ns of the steady clock.
+    oldest: (Option<i64>, u64),
 }
 
 /// What a request has of one series.
@@ -83,6 +87,7 @@ pub(super) async fn run(settings: &Settings, common: Common, begun: i64) {
         describe: 0,
         tell: false,
         since: 0,
+        oldest: (None, 0),
         settings,
         relabel,
         common,
@@ -119,14 +124,13 @@ impl Sender<'_> {
                 at = self.turn_back(at, newest);
             }
             while at < newest {
-                at = self.pass_lost(at).await;
                 let step = self.common.history.step();
                 let span = step.saturating_mul((WINDOW / i64::max(series, 1)).max(1)).min(LONGEST.max(step));
                 let Some(window) = self.read(at + 1, newest.min(at.saturating_add(span))).await else {
                     return tracing::error!("remote write to {} ended: the history panicked", self.name());
                 };
                 series = i64::try_from(window.series.len()).unwrap_or(i64::MAX).max(series / 2);
-                let to = window.to;
+                let to = self.pass_lost(at, &window).await.max(window.to);
                 self.send_window(&window, newest.saturating_sub(to) > 2 * step).await;
                 at = to;
                 shown.store(at, Ordering::Relaxed);
@@ -183,16 +187,23 @@ impl Sender<'_> {
         drop(tokio::time::timeout(OPENING, opened).await);
     }
 
-    /// Where the history begins, if that is after what is to be sent next; what is missing is counted.
-    async fn pass_lost(&self, at: i64) -> i64 {
+    /// Counts what the history no longer has of the time after `at`, up to the first sample of a window. Says up to when it is lost.
+    async fn pass_lost(&mut self, at: i64, window: &Window) -> i64 {
         let history = self.common.history.clone();
-        // In the usual case it is the scrape after the last one.
-        if history.holds(at) {
+        let step = history.step();
+        let first = window.series.iter().filter_map(|one| one.samples.first()).map(|sample| sample.t).min();
+        // In the usual case there are the scrapes after the last one. What could not be read is counted already.
+        let read = window.missing.is_none();
+        if !read || history.holds(at) || first.is_some_and(|first| first <= at.saturating_add(2 * step)) {
             return at;
         }
-        let oldest = tokio::task::spawn_blocking(move || history.oldest()).await.ok().flatten();
-        match oldest {
-            Some(oldest) if oldest > at.saturating_add(self.common.history.step()) => {
+        // The whole file is looked through for its oldest sample, where only a gap is.
+        if now().steady >= self.oldest.1 {
+            let oldest = tokio::task::spawn_blocking(move || history.oldest()).await.ok().flatten();
+            self.oldest = (oldest, now().steady.saturating_add(BELIEVED));
+        }
+        match self.oldest.0 {
+            Some(oldest) if oldest > at.saturating_add(step) => {
                 let lost = (oldest - at) as f64 / 1000.0;
                 self.common.own.writes.lost(self.name(), lost);
                 tracing::warn!(

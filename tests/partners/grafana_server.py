@@ -378,8 +378,8 @@ class Grafana(Alerting):
         if uid not in self.sources:
             refuse(404, "Data source not found")
         if self.major < 10:
-            # The plugin of Prometheus has no health check there.
-            refuse(404, "Not found")
+            # Some plugins have no health check there, and each says so in its own way.
+            refuse(*((503, "Plugin unavailable") if self.sources[uid]["type"] == "jaeger" else (404, "Not found")))
         return 200, {"status": "OK", "message": "Successfully queried the Prometheus API."}
 
     def query(self, body, **_):

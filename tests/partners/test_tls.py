@@ -141,6 +141,10 @@ def test_tls_and_users_are_what_clients_expect(agent):
     known = ask("--user", "alice", "--password-file", web.folder / "password")
     assert known.stdout and not known.stderr, known
     assert "401" in ask().stderr
+    # Of `doctor` only what it says of the agent is looked at: the machine is whose it is.
+    doctor = lambda *more: subprocess.run([PROGRAM, "doctor", *mine, *more, "--output", "json"], capture_output=True, text=True, timeout=60).stdout
+    of_agent = lambda text: {one["verdict"] for one in json.loads(text) if one["path"] == "agent"}
+    assert of_agent(doctor()) == {"skipped"} and "skipped" not in of_agent(doctor("--user", "alice", "--password-file", web.folder / "password"))
     assert agent.told().count("serving https://") == 1
 
 

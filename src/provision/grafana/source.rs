@@ -101,14 +101,16 @@ pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option
         .map(|words| format!("Grafana cannot query it yet: {words}")))
 }
 
-/// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in, and none for
-/// those of traces.
+/// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in. Of those of
+/// traces it has none either, and says so with 404 or, of Jaeger, with 503.
 async fn trouble(connection: &Connection, uid: &str, is_metrics: bool) -> Option<String> {
-    let health =
-        connection.client.send(Request::get(format!("/api/datasources/uid/{}/health", escape(uid)))).await;
-    match health {
+    let health = Request::get(format!("/api/datasources/uid/{}/health", escape(uid)));
+    if !is_metrics {
+        let failure = connection.client.send_once(&health).await.err()?;
+        return (!matches!(failure.status(), Some(404 | 503))).then(|| failure.into());
+    }
+    match connection.client.send(health).await {
         Ok(answer) if answer.status != 404 => answer.good().err().map(String::from),
-        Ok(_) if !is_metrics => None,
         Ok(_) => {
             let query = json!({"refId": "A", "datasource": {"uid": uid, "type": "prometheus"}, "expr": "1",
                 "instant": true, "range": false, "intervalMs": 15_000, "maxDataPoints": 1});
