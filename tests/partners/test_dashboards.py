@@ -42,6 +42,7 @@ ABSENT = {
     r"neural_host_(tcp_retransmits|udp_overflows|sockets|tcp_connections|memory_dirty|memory_cached)": "not every kernel tells a container",
     r"neural_process_(read|written)_bytes": "needs a right that tests may lack",
     r"neural_agent_series_refused": "no family is full",
+    r"neural_agent_(tls_handshake|certificate_expiry)": "the agents of the scene speak plain HTTP; test_tls.py has them",
     r"neural_source_(kernel_drops|receive_buffer)": "counted where the socket tells",
     r"neural_engine_": "as the recorded engine had it",
     r"neural_device_lost_samples": "told of devices that lose a part of a packet",

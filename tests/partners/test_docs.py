@@ -17,6 +17,7 @@ import time
 import pytest
 
 from conftest import PROGRAM, ROOT, unix
+from provisioning import Authority
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -24,6 +25,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 NOT_RUN = {
     "cargo run": "it builds the program, which is there",
     "make ": "it is what runs this test",
+    "sudo apt": "it changes this machine; test_packages.py installs the package in one of its own",
     "neural-exporter status": "its exit code is how things are; test_health.py runs it",
     "neural-exporter incidents": "it needs an agent and its incidents; test_incidents.py runs it",
     "neural-exporter benchmark": "it needs an agent and an hour; test_benchmark.py runs it",
@@ -31,6 +33,8 @@ NOT_RUN = {
     "neural-exporter silence": "it needs an Alertmanager or notifications; test_notifications.py runs it",
     "neural-exporter provision": "it needs servers; test_provision_*.py runs it against some",
 }
+# Of a password, as `htpasswd -nBC 10` writes it.
+HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 # Commands that run until they are stopped.
 UNTIL_STOPPED = ["neural-exporter run", "neural-exporter demo", "neural-exporter simulate"]
 
@@ -112,6 +116,19 @@ def test_commands(line, place, agent):
         agent.until(lambda seen: seen.value("neural_source_events_total") == 1)
 
 
+def with_web_config(folder, text: str) -> str:
+    """A configuration with a web configuration beside it, and the certificate that it names. One of the two is shown."""
+    authority = Authority(folder)
+    authority.server("DNS:localhost")
+    for made, name in [("certificate.pem", "server.crt"), ("key.pem", "server.key")]:
+        (folder / made).rename(folder / name)
+    shown = text.startswith("# web.yml")
+    # A hash is shown by its beginning.
+    web = text.replace("$2y$10$…", HASH) if shown else "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+    (folder / "web.yml").write_text(web)
+    return "web_config: web.yml\n" if shown else text
+
+
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_configurations(text, place):
     folder, environment = place
@@ -121,6 +138,8 @@ def test_configurations(text, place):
     elif text.startswith("# alertmanager.yml"):
         pytest.skip("a part of another program's file; test_incidents.py has whole ones")
     else:
+        if "web_config" in text or text.startswith("# web.yml"):
+            text = with_web_config(folder, text)
         (folder / "config.yml").write_text(text)
         done = subprocess.run(["neural-exporter", "check", "--config", "config.yml"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -146,7 +146,8 @@ def test_a_restart_neither_repeats_nor_forgets(agent, tmp_path):
 
 def test_a_clock_that_is_ahead_by_more_than_a_month_deletes_nothing(agent, tmp_path):
     clock, raw = Wall(tmp_path), tmp_path / "data" / "raw"
-    old, new = aged(raw / "old", 200 * DAY), aged(raw / "new", DAY)
+    # Of an age that no machine has run for: what was changed since the boot is of an unknown age when the clock is set.
+    old, new = aged(raw / "old", 200 * DAY), aged(raw / "new", 50 * DAY)
     clean = {"folders": [str(raw)], "older_than": "100d"}
     configure(agent, [{"name": "raw", "every": "1d", "jitter": "0s", "do": {"clean": clean}}])
     agent.start(environment=clock.environment)
