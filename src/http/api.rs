@@ -218,6 +218,7 @@ impl Site {
 
 /// Threads that answer the questions of one request.
 const TOGETHER: usize = 2;
+
 /// The answers to many questions, in their order, or the first error.
 fn ask_all(
     past: &dyn Storage,

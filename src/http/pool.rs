@@ -386,19 +386,22 @@ mod tests {
         assert!(!scrapes.is_cancelled() && !second.is_cancelled());
     }
 
+    /// Whether it is late when so much more time has gone by.
+    fn late(slot: &Slot, seconds: u64) -> bool {
+        let mut entries = slot.pool.entries.lock();
+        let entry = entries.get_mut(&slot.id).unwrap();
+        entry.since -= Duration::from_secs(seconds);
+        let sent = entry.requests.iter_mut().filter_map(|open| open.sending.as_mut());
+        sent.for_each(|(since, _)| *since -= Duration::from_secs(seconds));
+        drop(entries);
+        slot.is_late()
+    }
+
     #[tokio::test]
     async fn a_request_and_its_reply_have_their_time() {
         let pool = ConnectionPool::new(1);
         let (slot, _) = pool.admit(HERE, false).await.unwrap();
-        let late = |seconds| {
-            let mut entries = pool.entries.lock();
-            let entry = entries.get_mut(&slot.id).unwrap();
-            entry.since -= Duration::from_secs(seconds);
-            let sent = entry.requests.iter_mut().filter_map(|open| open.sending.as_mut());
-            sent.for_each(|(since, _)| *since -= Duration::from_secs(seconds));
-            drop(entries);
-            slot.is_late()
-        };
+        let late = |seconds| late(&slot, seconds);
         assert!(!late(3600), "who says nothing is not late");
         slot.receiving();
         assert!(!late(9));
@@ -469,15 +472,6 @@ mod tests {
         slot.begin(true);
         let stream = slot.begin_request().await;
         let body = slot.begin_request().await.send(Bytes::from_static(b"nobody reads me"));
-        let late = |slot: &Slot, seconds: u64| {
-            let mut entries = pool.entries.lock();
-            let entry = entries.get_mut(&slot.id).unwrap();
-            entry.since -= Duration::from_secs(seconds);
-            let sent = entry.requests.iter_mut().filter_map(|open| open.sending.as_mut());
-            sent.for_each(|(since, _)| *since -= Duration::from_secs(seconds));
-            drop(entries);
-            slot.is_late()
-        };
         assert!(!late(&slot, 59));
         // Others that are answered meanwhile give it no further time.
         drop(slot.begin_request().await.send(Bytes::from_static(b"x")));

@@ -2,14 +2,13 @@
 //!
 //! It does not apply a rule.
 
-use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use regex::RegexSet;
-use serde::Deserialize;
 
 use super::super::glob::{Globs, StatsdType, Template, is_pattern};
+use super::document::{Defaults, Entry, File, HistogramOptions};
 use super::report::{LEGACY, MappingReport, NATIVE, Problem, SUMMARY};
 use super::{Mapper, Rule, Shape};
 use crate::document;
@@ -231,76 +230,6 @@ impl Entry {
             |(key, text): (&String, &String)| (key.clone(), template(&format!("label {key}"), text, said));
         Some(Shape::Glob { name, labels: self.labels().map(label).collect() })
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    defaults: Option<Defaults>,
-    mappings: Option<Vec<Entry>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Defaults {
-    observer_type: Option<String>,
-    timer_type: Option<String>,
-    match_type: Option<String>,
-    glob_disable_ordering: bool,
-    ttl: Option<String>,
-    summary_options: Option<SummaryOptions>,
-    histogram_options: Option<HistogramOptions>,
-    buckets: Option<Vec<f64>>,
-    quantiles: Option<Vec<Quantile>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Entry {
-    #[serde(rename = "match")]
-    pattern: String,
-    match_type: Option<String>,
-    match_metric_type: Option<String>,
-    name: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    honor_labels: bool,
-    observer_type: Option<String>,
-    timer_type: Option<String>,
-    help: Option<String>,
-    action: Option<String>,
-    ttl: Option<String>,
-    summary_options: Option<SummaryOptions>,
-    histogram_options: Option<HistogramOptions>,
-    buckets: Option<Vec<f64>>,
-    quantiles: Option<Vec<Quantile>>,
-    scale: Option<f64>,
-}
-
-/// Checked for its shape and otherwise not used.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct SummaryOptions {
-    quantiles: Option<Vec<Quantile>>,
-    max_age: Option<String>,
-    age_buckets: Option<u32>,
-    buf_cap: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "a summary's options are accepted and have no effect")]
-struct Quantile {
-    quantile: f64,
-    #[serde(default)]
-    error: f64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct HistogramOptions {
-    buckets: Option<Vec<f64>>,
-    native_histogram_bucket_factor: Option<f64>,
-    native_histogram_max_buckets: Option<u32>,
 }
 
 /// Whether timers are asked to be histograms. They are, either way.

@@ -3,6 +3,7 @@
 //! An existing file loads unchanged. What it asks for and does not get here, such as a summary, is
 //! reported in plain sentences and not in an error. It opens no file and makes no name legal.
 
+mod document;
 mod file;
 mod report;
 
