@@ -219,7 +219,9 @@ impl Client {
         let response = sent.headers(headers).send().await.map_err(|why| {
             let connect = why.is_connect();
             let words = causes(&why.without_url());
-            let (retry, hint) = if words.contains("certificate") {
+            let (retry, hint) = if words.contains("CaUsedAsEndEntity") {
+                (Retry::Never, "\n  hint: the server's certificate is itself an authority; one that signs itself is made with -addext basicConstraints=critical,CA:FALSE".to_owned())
+            } else if words.contains("certificate") {
                 (Retry::Never, "\n  hint: set access.ca_file to the PEM file of its certificate authority, and use the host name of the certificate in url".to_owned())
             } else if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
                 let hint = format!("; the request went through the proxy {proxy}: check that it is right and runs");
