@@ -156,7 +156,7 @@ impl Agent {
         let prompt: Vec<String> =
             metrics.filter(|metric| metric.prompt).map(|metric| metric.family()).collect();
         let prompt = |name: &str| prompt.iter().any(|known| known == name);
-        let url = format!("{}://{}", self.scheme(), self.instance());
+        let url = self.url();
         self.listen_elsewhere(evaluation, wanted);
         let sources = if wanted { sources(config) } else { Vec::new() };
         let resend = i64::try_from(config.respond.resend_delay.0.as_millis()).unwrap_or(i64::MAX);
@@ -219,7 +219,7 @@ impl Agent {
                 })
             }
         };
-        let (url, trace) = (format!("{}://{}", self.scheme(), self.instance()), self.tracing.parent.clone());
+        let (url, trace) = (self.url(), self.tracing.parent.clone());
         let desk = Arc::new(Desk::new(&config.alerts, &url, trace, left, file)?);
         evaluation.tasks.push(tokio::spawn(desk.clone().run(evaluation.stop.clone())));
         evaluation.desk = Some(desk.clone());

@@ -123,7 +123,7 @@ impl Agent {
             verdict,
             make,
             reports: self.config.reports.clone(),
-            url: format!("{}://{}", self.scheme(), self.instance()),
+            url: self.url(),
             clock: Arc::default(),
             wrong: Arc::default(),
         };

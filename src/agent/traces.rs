@@ -50,6 +50,8 @@ struct Incident {
     severity: String,
     /// What it is of: a device, a source, a pipeline.
     of: String,
+    /// When it was opened, ms.
+    opened: i64,
 }
 
 /// Labels of alerts that say what it is of, the first that is there.
@@ -171,7 +173,7 @@ impl Agent {
 
     fn look_at_incidents(&self, known: &mut OpenItems) {
         let Some(desk) = self.site.incidents.load_full() else { return };
-        let (mut open, mut opened) = (BTreeMap::new(), BTreeMap::new());
+        let mut open = BTreeMap::new();
         desk.0.open(&mut |incident| {
             if open.len() < INCIDENTS {
                 let of = OF.iter().map(|name| incident.labels.get(name)).find(|of| !of.is_empty());
@@ -179,29 +181,28 @@ impl Agent {
                     alert: incident.alert.clone(),
                     severity: incident.severity.clone(),
                     of: of.unwrap_or_default().to_owned(),
+                    opened: incident.opened,
                 };
                 open.insert(incident.id.clone(), said);
-                opened.insert(incident.id.clone(), incident.opened);
             }
         });
         let OpenItems { sessions, incidents, looked, .. } = known;
-        let mut say = |name: &str, at: Option<i64>, id: &str, incident: &Incident| {
+        let mut say = |name: &str, at: i64, id: &str, incident: &Incident| {
             let attributes = [
                 ("neural.incident.id", id),
                 ("neural.alert", &*incident.alert),
                 ("neural.severity", &*incident.severity),
                 ("neural.of", &*incident.of),
             ];
-            let at = at.map_or_else(|| now().wall, nanos);
-            sessions.happened(&SessionEvent { at, name, attributes: &attributes });
+            sessions.happened(&SessionEvent { at: nanos(at), name, attributes: &attributes });
         };
         if *looked {
             let begun = open.iter().filter(|(id, _)| !incidents.contains_key(*id));
-            begun.for_each(|(id, incident)| say("incident.opened", opened.get(id).copied(), id, incident));
+            begun.for_each(|(id, incident)| say("incident.opened", incident.opened, id, incident));
             let over = incidents.iter().filter(|(id, _)| !open.contains_key(*id));
             for (id, incident) in over {
                 let at = desk.0.find(id).ok().and_then(|incident| incident.resolved);
-                say("incident.resolved", at, id, incident);
+                say("incident.resolved", at.unwrap_or_else(|| now().wall_milliseconds()), id, incident);
             }
         }
         (*incidents, *looked) = (open, true);

@@ -56,6 +56,11 @@ impl Agent {
         if self.config.web.has_tls() { "https" } else { "http" }
     }
 
+    /// Where it is, as links to it begin.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.instance())
+    }
+
     /// Serves by the web configuration that was read with the configuration.
     pub(super) fn apply_web(&self, config: &Config) {
         let web = &config.web;

@@ -194,19 +194,19 @@ impl Report {
     fn sentence(&self) -> String {
         let count = |of: &dyn Fn(&Outcome) -> bool| self.outcomes.iter().filter(|o| of(o)).count();
         let bad = count(&|o| o.failure.is_some() || o.step.action == Action::Refuse);
-        let todo = count(&|o| o.step.action.writes() && (o.failure.is_none() || o.written));
+        let pending = count(&|o| o.step.action.writes() && (o.failure.is_none() || o.written));
         let targets = self.troubles.len();
         let done = if self.operation == Operation::Destroy { "removed" } else { "written" };
         match (self.operation, self.ending()) {
             (Operation::Plan, Ending::Fine) => "nothing to do".to_owned(),
-            (Operation::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
+            (Operation::Plan, Ending::Differences) => format!("{pending} to do, {bad} refused"),
             (Operation::Plan, Ending::Failed) => {
-                format!("{todo} to do; {targets} of the targets could not be read")
+                format!("{pending} to do; {targets} of the targets could not be read")
             }
-            (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing to do".to_owned(),
-            (_, Ending::Fine | Ending::Differences) => format!("done: {todo} {done}"),
-            (_, Ending::Failed) if todo > 0 => {
-                format!("partial: {todo} {done}, {bad} refused or failed, {targets} targets not read")
+            (_, Ending::Fine | Ending::Differences) if pending == 0 => "nothing to do".to_owned(),
+            (_, Ending::Fine | Ending::Differences) => format!("done: {pending} {done}"),
+            (_, Ending::Failed) if pending > 0 => {
+                format!("partial: {pending} {done}, {bad} refused or failed, {targets} targets not read")
             }
             (_, Ending::Failed) => {
                 format!("failed: nothing {done}, {bad} refused or failed, {targets} targets not read")

@@ -5,10 +5,9 @@ use serde::Serialize;
 use super::body::json;
 use super::post::{Place, Post};
 use super::text::{cut, lines, written};
-use super::{Deliver, SendFuture, Target};
+use super::{Deliver, SendFuture, Target, Trace};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
-use crate::trace::TraceContext;
 
 /// Characters of a title.
 const TITLE: usize = 256;
@@ -32,12 +31,7 @@ struct Embed {
 }
 
 impl Deliver for Discord {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let embed = Embed {
                 title: cut(&written(message::TITLE, message, url)?, TITLE),

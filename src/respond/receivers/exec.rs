@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::text::written;
-use super::{Deliver, Failure, SendFuture, Target};
+use super::{Deliver, Failure, SendFuture, Target, Trace};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Program, message};
 use crate::source::poller::exec::launch::{Run, environment, variable};
@@ -30,12 +30,7 @@ struct Exec {
 }
 
 impl Deliver for Exec {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let patience = self.program.timeout.0;
             let late = |_| Err(format!("it took more than {} s and was ended", patience.as_secs_f64()));
@@ -46,7 +41,7 @@ impl Deliver for Exec {
 }
 
 impl Exec {
-    async fn run(&self, message: &Message, url: &str, trace: Option<&TraceContext>) -> Result<(), String> {
+    async fn run(&self, message: &Message, url: &str, trace: Trace<'_>) -> Result<(), String> {
         let own = environment(&self.program.environment, self.program.timeout.0).await?;
         let secrets: Vec<&str> =
             own.values().map(String::as_str).chain(self.program.command.secrets()).collect();

@@ -47,15 +47,13 @@ impl Failure {
 /// What becomes of a notification.
 pub(super) type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
+/// What a notification belongs to, if it belongs to a trace.
+pub(super) type Trace<'a> = Option<&'a TraceContext>;
+
 /// A way to notify.
 pub(super) trait Deliver: Send + Sync + std::fmt::Debug {
     /// Sends a notification, which belongs to a trace if there is one. `url` is where people see the alerts.
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a>;
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a>;
 }
 
 /// A receiver that can be notified.

@@ -8,10 +8,9 @@ use serde_json::json as value;
 use super::body::json;
 use super::post::{Place, Post, secret};
 use super::text::{cut, list, sha256, written};
-use super::{Deliver, SendFuture, Target};
+use super::{Deliver, SendFuture, Target, Trace};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Pagerduty as Settings, message};
-use crate::trace::TraceContext;
 
 /// PagerDuty's own service.
 const EVENTS: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -29,12 +28,7 @@ struct Pagerduty {
 }
 
 impl Deliver for Pagerduty {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let key = secret(&self.key).await?;
             let fires = message.status() == Status::Firing;

@@ -7,7 +7,7 @@ use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 
-use super::Failure;
+use super::{Failure, Trace};
 use crate::client::{self, causes};
 use crate::provision::read_secret;
 use crate::quote::quote;
@@ -109,7 +109,7 @@ impl Post {
         &self,
         body: Vec<u8>,
         more: &[&str],
-        trace: Option<&TraceContext>,
+        trace: Trace<'_>,
     ) -> Result<Answer, Failure> {
         let url = self.place.read().await?;
         let clean = |text: &str| scrub(text, url.secrets().chain([url.expose()]).chain(more.iter().copied()));

@@ -5,11 +5,10 @@ use serde::Serialize;
 use super::body::json;
 use super::post::{Answer, Place, Post};
 use super::text::{cut, lines, written};
-use super::{Deliver, Failure, SendFuture, Target};
+use super::{Deliver, Failure, SendFuture, Target, Trace};
 use crate::alert::dispatch::Message;
 use crate::quote::quote;
 use crate::render::{Slack as Settings, message};
-use crate::trace::TraceContext;
 
 /// Characters of a title.
 const TITLE: usize = 1024;
@@ -38,12 +37,7 @@ struct Attachment<'a> {
 }
 
 impl Deliver for Slack {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let title = cut(&written(message::TITLE, message, url)?, TITLE);
             let body = Body {

@@ -5,21 +5,15 @@ use serde_json::json as value;
 use super::body::json;
 use super::post::{Place, Post};
 use super::text::{lines, written};
-use super::{Deliver, SendFuture, Target};
+use super::{Deliver, SendFuture, Target, Trace};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Hook, message};
-use crate::trace::TraceContext;
 
 #[derive(Debug)]
 struct Teams(Post);
 
 impl Deliver for Teams {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let color = if message.status() == Status::Firing { "Attention" } else { "Good" };
             let title = written(message::TITLE, message, url)?;

@@ -1,21 +1,15 @@
 //! Anything that takes Alertmanager's JSON, version 4.
 
 use super::post::{Place, Post};
-use super::{Deliver, SendFuture, Target};
+use super::{Deliver, SendFuture, Target, Trace};
 use crate::alert::dispatch::Message;
 use crate::render::{Alerts, Hook};
-use crate::trace::TraceContext;
 
 #[derive(Debug)]
 struct Webhook(Post);
 
 impl Deliver for Webhook {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        trace: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, trace: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move { self.0.send(message.json(url), &[], trace).await.map(drop) })
     }
 }

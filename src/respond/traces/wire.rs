@@ -16,6 +16,7 @@ use super::request::ExportRequest;
 use super::settings::{Compression, Protocol, Target};
 use crate::client::{causes, retry_after};
 use crate::clock::now;
+use crate::decode::otlp::answer;
 use crate::protobuf::{Fields, Value, messages};
 use crate::provision::endpoint::{Endpoint, Transport};
 
@@ -137,7 +138,7 @@ fn http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
     if status.is_success() {
         return taken(body);
     }
-    let said = said(field_text(body, 2).unwrap_or_default());
+    let said = said(answer::status_message(body));
     let why = format!("it answers {}{said}", status.as_u16());
     match status.as_u16() {
         429 | 502 | 503 | 504 => {
@@ -179,9 +180,8 @@ fn grpc(status: StatusCode, headers: &HeaderMap, trailers: Option<&HeaderMap>, b
 
 /// What an `ExportTraceServiceResponse` says of a part.
 fn taken(response: &[u8]) -> Verdict {
-    let partial = messages(response, 1).last().unwrap_or_default();
-    let why: String = field_text(partial, 2).unwrap_or_default().chars().take(SHOWN).collect();
-    Verdict::Taken { rejected: field_number(partial, 1), why }
+    let (rejected, why) = answer::partial_success(response);
+    Verdict::Taken { rejected, why: why.chars().take(SHOWN).collect() }
 }
 
 /// The text in a field of a message.

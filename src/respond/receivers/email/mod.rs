@@ -24,13 +24,12 @@ use tokio::net::TcpStream;
 
 use self::line::{Line, encrypted};
 use super::post::{READ, secret};
-use super::{Deliver, Failure, SendFuture, Target};
+use super::{Deliver, Failure, SendFuture, Target, Trace};
 use crate::alert::dispatch::Message;
 use crate::client;
 use crate::quote::quote;
 use crate::render::{Email as Settings, Receiver};
 use crate::source::aside::apart;
-use crate::trace::TraceContext;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -60,12 +59,7 @@ struct Email {
 }
 
 impl Deliver for Email {
-    fn deliver<'a>(
-        &'a self,
-        message: &'a Message,
-        url: &'a str,
-        _: Option<&'a TraceContext>,
-    ) -> SendFuture<'a> {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str, _: Trace<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             let mail = mail::write(self, message, url)?;
             let key = (message.group_key.clone(), message.at);
