@@ -12,8 +12,8 @@ import shutil
 import socket
 import sqlite3
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from conftest import Agent, free_port, stage, udp, unix, wait_until
@@ -125,11 +125,8 @@ class Killed:
 
 def test_whenever_it_is_killed_all_its_files_are_whole(agents):
     all_of = [Killed(agents(f"agent{number}"), number) for number in range(AT_ONCE)]
-    threads = [threading.Thread(target=one.run, args=(KILLS // AT_ONCE,)) for one in all_of]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda one: one.run(KILLS // AT_ONCE), all_of))
     for one in all_of:
         assert not one.failed, one.failed
         agent = one.agent
